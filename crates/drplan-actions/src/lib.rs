@@ -1,0 +1,1 @@
+//! Performs and observes the effects of actions: HTTP calls and Jobs.

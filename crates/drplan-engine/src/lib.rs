@@ -1,0 +1,1 @@
+//! Compile, check, advance, explain: decides what an execution does next. No I/O, no clock.

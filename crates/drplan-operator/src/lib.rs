@@ -1,0 +1,1 @@
+//! The controller: watches the three kinds and runs executions.

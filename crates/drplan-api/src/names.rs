@@ -1,0 +1,119 @@
+//! Names that passed validation.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{LABEL_NAME_MAX, PARAMETER_NAME_MAX};
+
+/// Whether `text` is a DNS-1123 label: lower-case letters, digits and `-`, at most 63, no `-` at either end.
+pub fn is_dns_label(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    !bytes.is_empty()
+        && bytes.len() <= LABEL_NAME_MAX
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && bytes.first() != Some(&b'-')
+        && bytes.last() != Some(&b'-')
+}
+
+/// Whether `text` is a parameter name: `[A-Za-z_][A-Za-z0-9_-]{0,62}`.
+pub fn is_parameter_name(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() <= PARAMETER_NAME_MAX
+        && bytes
+            .first()
+            .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_')
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'-')
+}
+
+macro_rules! validated_name {
+    ($(#[$doc:meta])* $name:ident, $valid:path) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name, if `text` is a valid one.
+            pub fn new(text: &str) -> Option<Self> {
+                $valid(text).then(|| Self(text.to_owned()))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+validated_name!(
+    /// The name of a stage, unique in its plan.
+    StageName,
+    is_dns_label
+);
+validated_name!(
+    /// The name of an action, unique in its workflow.
+    ActionName,
+    is_dns_label
+);
+validated_name!(
+    /// The name of a parameter.
+    ParameterName,
+    is_parameter_name
+);
+
+/// Where an action stands in its run: `stage/workflow[index]/action`, the index from 0 over the stage's
+/// `workflows`. The second half of the identity of an effect (the first is the execution's UID).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ActionPath(String);
+
+impl ActionPath {
+    /// The path of `action` in the `index`-th workflow of `stage`.
+    pub fn new(stage: &StageName, workflow: &str, index: usize, action: &ActionName) -> Self {
+        Self(format!("{stage}/{workflow}[{index}]/{action}"))
+    }
+
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ActionPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_and_parameter_names_follow_their_patterns() {
+        for good in ["a", "switch-dns", "0a", &"a".repeat(63)] {
+            assert!(is_dns_label(good), "{good}");
+        }
+        for bad in ["", "-a", "a-", "A", "a.b", "a_b", &"a".repeat(64), "ä"] {
+            assert!(!is_dns_label(bad), "{bad}");
+        }
+        for good in ["a", "_a", "targetCluster", "a-b", "A9_"] {
+            assert!(is_parameter_name(good), "{good}");
+        }
+        for bad in ["", "9a", "-a", "a.b", "a b", &"a".repeat(64)] {
+            assert!(!is_parameter_name(bad), "{bad}");
+        }
+    }
+}

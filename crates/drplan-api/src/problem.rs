@@ -1,0 +1,267 @@
+//! What a user got wrong, or should know: reported all at once, each with its place and what to write instead.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::duration::DurationError;
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Severity {
+    /// The object is refused, or Invalid.
+    Error,
+    /// The object works; the user should know.
+    Warning,
+}
+
+/// One mistake or warning, with its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The object it is in, if that is not the object that was asked about: `DRWorkflow shop/mysql`.
+    pub object: Option<String>,
+    /// The field: `spec.actions[1].http.url`.
+    pub path: String,
+    /// What it is, and what to write instead.
+    pub kind: ProblemKind,
+}
+
+/// All problems of one object, in the order of its fields.
+pub type Problems = Vec<Problem>;
+
+impl Problem {
+    /// A mistake at `path`.
+    pub fn error(path: impl Into<String>, kind: ProblemKind) -> Self {
+        Self {
+            severity: Severity::Error,
+            object: None,
+            path: path.into(),
+            kind,
+        }
+    }
+
+    /// A warning at `path`.
+    pub fn warning(path: impl Into<String>, kind: ProblemKind) -> Self {
+        Self {
+            severity: Severity::Warning,
+            object: None,
+            path: path.into(),
+            kind,
+        }
+    }
+
+    /// The same problem, said of another object than the one asked about.
+    #[must_use]
+    pub fn of(mut self, object: &str) -> Self {
+        self.object = Some(object.to_owned());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(object) = &self.object {
+            write!(f, "{object}: ")?;
+        }
+        write!(f, "{}: {}", self.path, self.kind)
+    }
+}
+
+/// What a problem is. `Display` says what is wrong and what to write instead; it never shows a parameter's value.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// A field that must be there is not.
+    #[error("is missing; {remedy}")]
+    Missing {
+        /// What to write.
+        remedy: String,
+    },
+    /// A value outside a closed set.
+    #[error("`{found}` is not known; write {expected}")]
+    UnknownValue {
+        /// What was written.
+        found: String,
+        /// The values that exist, as a sentence part.
+        expected: String,
+    },
+    /// A name that breaks its pattern.
+    #[error("`{found}` is not a valid name; write {rule}")]
+    BadName {
+        /// What was written.
+        found: String,
+        /// The rule.
+        rule: &'static str,
+    },
+    /// The same name twice where names are unique.
+    #[error("`{name}` is used twice (first at {first}); names are unique, choose another")]
+    DuplicateName {
+        /// The name.
+        name: String,
+        /// Where it stands first.
+        first: String,
+    },
+    /// Two spellings of one thing with different values.
+    #[error("`{one}` and `{other}` are two spellings of one field and differ; keep one of them")]
+    SpellingsDiffer {
+        /// One field.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// Two fields that exclude each other.
+    #[error("`{one}` and `{other}` exclude each other; {remedy}")]
+    Exclusive {
+        /// One field.
+        one: String,
+        /// The other.
+        other: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A value of the wrong shape.
+    #[error("is {found}; write {expected}")]
+    WrongShape {
+        /// What is there, such as `a list`.
+        found: String,
+        /// What should be.
+        expected: String,
+    },
+    /// A duration that is none.
+    #[error("{source}")]
+    Duration {
+        /// Why.
+        source: DurationError,
+    },
+    /// A number or length beyond its bound.
+    #[error("{what} is {found}, at most {max} is possible; {remedy}")]
+    TooMany {
+        /// What was counted, with its unit.
+        what: &'static str,
+        /// How many there are.
+        found: u64,
+        /// The bound.
+        max: u64,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A number below its bound.
+    #[error("is below {min}; write {min} or more")]
+    TooSmall {
+        /// The bound.
+        min: i64,
+    },
+    /// A reference to a name that does not exist.
+    #[error("{what} `{name}` does not exist{suggestion}")]
+    Unknown {
+        /// What kind of thing, such as `stage`.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// `; existing: a, b` or what to do, with its leading punctuation.
+        suggestion: String,
+    },
+    /// Stages that wait for each other.
+    #[error("stages wait for each other in a circle: {}; take one of these dependsOn out", cycle.join(" -> "))]
+    Cycle {
+        /// The stages of the circle, the first again at the end.
+        cycle: Vec<String>,
+    },
+    /// A template that does not parse, or uses what does not exist.
+    #[error("template: {message}")]
+    Template {
+        /// What the template crate says, with line and column.
+        message: String,
+    },
+    /// A required parameter without value.
+    #[error(
+        "parameter `{parameter}` of workflow `{workflow}` is required and has no value; add it to params or globalParams"
+    )]
+    MissingValue {
+        /// The parameter.
+        parameter: String,
+        /// The workflow, `namespace/name`.
+        workflow: String,
+    },
+    /// A value that does not convert.
+    #[error("the value of parameter `{parameter}` is not {expected}")]
+    NotConvertible {
+        /// The parameter.
+        parameter: String,
+        /// Such as `a whole number`.
+        expected: &'static str,
+    },
+    /// A value for a parameter that no workflow declares.
+    #[error("no workflow of this plan declares parameter `{parameter}`; the value is not used")]
+    UnusedValue {
+        /// The parameter.
+        parameter: String,
+    },
+    /// A value from an execution for a parameter that the workflow keeps to itself.
+    #[error(
+        "parameter `{parameter}` of workflow `{workflow}` may not be set by an execution (overridable: false); set it in the plan"
+    )]
+    NotOverridable {
+        /// The parameter.
+        parameter: String,
+        /// The workflow, `namespace/name`.
+        workflow: String,
+    },
+    /// A workflow of another namespace that does not allow it.
+    #[error(
+        "workflow `{workflow}` does not allow plans of namespace `{namespace}`; add it to its spec.allowedNamespaces or copy the workflow"
+    )]
+    NamespaceNotAllowed {
+        /// The workflow, `namespace/name`.
+        workflow: String,
+        /// The plan's namespace.
+        namespace: String,
+    },
+    /// A namespace that this operator does not watch.
+    #[error(
+        "namespace `{namespace}` is outside the namespaces this operator serves; add --namespace {namespace} to it"
+    )]
+    NamespaceNotServed {
+        /// The namespace.
+        namespace: String,
+    },
+    /// An object outside the namespace that a reference may reach.
+    #[error("refers to namespace `{namespace}`; {remedy}")]
+    ForeignNamespace {
+        /// The namespace.
+        namespace: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// An object whose record could grow past what is stored.
+    #[error("{what} could reach {found} bytes, at most {max} are stored; split the plan")]
+    RecordTooLarge {
+        /// `the snapshot` or `the status`.
+        what: &'static str,
+        /// The largest it could be.
+        found: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// Anything else worth telling, reason and remedy in one sentence.
+    #[error("{message}")]
+    Note {
+        /// The sentence.
+        message: String,
+    },
+}
+
+/// Whether any of `problems` is an error.
+pub fn any_error(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| problem.severity == Severity::Error)
+}
+
+/// The errors of `problems` in one line, separated by `; `.
+pub fn one_line(problems: &[Problem]) -> String {
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error);
+    errors.map(Problem::to_string).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,602 @@
+//! What the product records: the status of the three kinds.
+//!
+//! A status is read back after a crash and is then the only memory of a run, so every field that a decision
+//! needs is here. Fields that only people read (progress, summary, the flat lists) are derived when it is written.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Time;
+
+/// The format of the records this release writes. A record of another format is never written to.
+pub const FORMAT_VERSION: u32 = 1;
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+
+/// Where an execution stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ExecutionPhase {
+    /// Nothing has begun.
+    #[default]
+    Pending,
+    /// Actions run, or are about to.
+    Running,
+    /// Everything succeeded. Final.
+    Succeeded,
+    /// Something failed, or it must not start. Final.
+    Failed,
+    /// It was cancelled and has come to rest. Final.
+    Cancelled,
+    /// A person must look: what was in flight is not known. Holds the plan's lock until resumed or cancelled.
+    Unknown,
+}
+
+impl ExecutionPhase {
+    /// Whether it never changes again.
+    pub fn is_terminal(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Failed | Self::Cancelled => true,
+            Self::Pending | Self::Running | Self::Unknown => false,
+        }
+    }
+
+    /// As written in the status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// Where a stage, a workflow of a stage, or an action stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StepPhase {
+    /// Not begun.
+    #[default]
+    Pending,
+    /// Begun and not ended; for an action: its intent is recorded.
+    Running,
+    /// Ended well. Final.
+    Succeeded,
+    /// Ended badly. Final.
+    Failed,
+    /// Will not begin. Final.
+    Skipped,
+}
+
+impl StepPhase {
+    /// Whether it never changes again.
+    pub fn is_ended(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Failed | Self::Skipped => true,
+            Self::Pending | Self::Running => false,
+        }
+    }
+}
+
+/// The status of a DRPlanExecution: one run, with a record of every step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DRPlanExecutionStatus {
+    /// The format of this record; see `FORMAT_VERSION`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
+    pub format_version: Option<u32>,
+    /// Pending, Running, Succeeded, Failed, Cancelled or Unknown.
+    #[schemars(with = "String")]
+    pub phase: ExecutionPhase,
+    /// One line: path, cause, next command to type.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The plan's name.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub plan: String,
+    /// Execute or Revert.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub operation_type: String,
+    /// Actions ended of all, such as `3/22`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub progress: String,
+    /// The process that acts on this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
+    /// What the run was started with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotRef>,
+    /// When it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// From begin to end, such as `5m30s`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// When the plan's timeout ends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Time>,
+    /// Since when its state is Unknown; no deadline runs meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_since: Option<Time>,
+    /// The cancellation that was recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancellation: Option<Cancellation>,
+    /// Parameter values used plan-wide, as strings.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub resolved_params: BTreeMap<String, String>,
+    /// Counts of stages, workflows and actions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
+    /// One entry per stage, in plan order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stage_statuses: Vec<StageStatus>,
+    /// The actions of a plan of one workflow with at most 50 actions, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub action_statuses: Vec<ActionStatus>,
+    /// The outputs of the same actions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<NamedOutputs>,
+    /// Complete, Succeeded, Cancelling.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// The process that acts on a run. Written by compare-and-swap before it acts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Epoch {
+    /// A UUID, new in every process.
+    pub process: String,
+    /// How often the lease had changed hands when this process got it.
+    #[schemars(with = "i64")]
+    pub lease_transitions: u64,
+}
+
+/// Where the snapshot of a run is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SnapshotRef {
+    /// The ControllerRevision's name, in the execution's namespace.
+    pub name: String,
+    /// Hexadecimal SHA-256 of the stored data.
+    pub sha256: String,
+}
+
+/// A recorded wish to end the run early.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cancellation {
+    /// True: running actions are not awaited.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub now: bool,
+    /// When it was recorded.
+    pub time: Time,
+    /// Why, for the message: `by user`, `execution deleted`, `namespace terminating`.
+    pub reason: String,
+}
+
+/// Counts that add up: total = completed + running + pending + failed + skipped, each for stages, workflows, actions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(transform = plain_integers)]
+#[expect(
+    missing_docs,
+    reason = "the fifteen names say it: what is counted and in which phase"
+)]
+pub struct Summary {
+    pub total_stages: u32,
+    pub completed_stages: u32,
+    pub running_stages: u32,
+    pub pending_stages: u32,
+    pub failed_stages: u32,
+    pub skipped_stages: u32,
+    pub total_workflows: u32,
+    pub completed_workflows: u32,
+    pub running_workflows: u32,
+    pub pending_workflows: u32,
+    pub failed_workflows: u32,
+    pub skipped_workflows: u32,
+    pub total_actions: u32,
+    pub completed_actions: u32,
+    pub running_actions: u32,
+    pub pending_actions: u32,
+    pub failed_actions: u32,
+    pub skipped_actions: u32,
+}
+
+/// `format: uint32` is not a format that Kubernetes knows.
+fn plain_integers(schema: &mut schemars::Schema) {
+    if let Some(properties) = schema.get_mut("properties").and_then(|p| p.as_object_mut()) {
+        for property in properties.values_mut().filter_map(|p| p.as_object_mut()) {
+            property.remove("format");
+            property.remove("minimum");
+        }
+    }
+}
+
+/// One stage of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StageStatus {
+    /// The stage's name.
+    pub name: String,
+    /// Pending, Running, Succeeded, Failed or Skipped.
+    #[schemars(with = "String")]
+    pub phase: StepPhase,
+    /// Whether its workflows run together.
+    #[serde(skip_serializing_if = "is_false")]
+    pub parallel: bool,
+    /// The stages it waits for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
+    /// When its first action began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When its last action ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// From begin to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// Why it failed or was skipped.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// One entry per workflow of the stage, in plan order.
+    pub workflow_executions: Vec<WorkflowExecution>,
+}
+
+/// One use of a workflow in a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WorkflowExecution {
+    /// The workflow.
+    pub workflow_ref: WorkflowRef,
+    /// Pending, Running, Succeeded, Failed or Skipped.
+    #[schemars(with = "String")]
+    pub phase: StepPhase,
+    /// Such as `2/3 actions completed`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub progress: String,
+    /// The name of the action that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_action: Option<String>,
+    /// When its first action began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When its last action ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// From begin to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// Why it failed or was skipped.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Parameter values where they differ from the plan-wide ones.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub resolved_params: BTreeMap<String, String>,
+    /// One entry per action, in workflow order.
+    pub action_statuses: Vec<ActionStatus>,
+}
+
+/// A workflow by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct WorkflowRef {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+}
+
+/// One action of a run: what it is doing and all that a successor needs to go on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ActionStatus {
+    /// The action's name.
+    pub name: String,
+    /// Pending, Running, Succeeded, Failed or Skipped.
+    #[schemars(with = "String")]
+    pub phase: StepPhase,
+    /// When its first attempt began; `.timestamp` in its templates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// The number of the newest attempt whose intent is recorded, from 1; 0: none.
+    #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(with = "i64")]
+    pub attempts: u32,
+    /// When the newest attempt may begin; later than now while it waits for a retry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt_time: Option<Time>,
+    /// Result or cause, at most 256 bytes.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// True on a Failed action that certainly changed nothing, so that a Revert leaves it alone.
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_effect: bool,
+    /// What it brought forth.
+    #[serde(skip_serializing_if = "Outputs::is_empty")]
+    pub outputs: Outputs,
+}
+
+/// What an action brought forth, for later templates and for its undo.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Outputs {
+    /// HTTP: the status code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
+    pub status_code: Option<u16>,
+    /// HTTP: how long the call took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// HTTP: the response body, if asked or referred to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Job: the Job of the newest attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_ref: Option<ObjectRef>,
+    /// Job: the exit code of the first container that failed, 0 on success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Job: the end of a failed container's log, at most 4 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Localization: the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub localization_ref: Option<ObjectRef>,
+    /// Subscription: the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscription_ref: Option<ObjectRef>,
+    /// KubernetesResource: the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource_ref: Option<ObjectRef>,
+}
+
+impl Outputs {
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// An object that an action made or changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObjectRef {
+    /// Of a KubernetesResource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    /// Of a KubernetesResource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its namespace, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Its UID, once the API server's answer is recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+}
+
+/// The outputs of one action, in the flat list of a plan of one workflow.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NamedOutputs {
+    /// The action's name.
+    pub action_name: String,
+    /// Its outputs.
+    #[serde(flatten)]
+    pub outputs: Outputs,
+}
+
+/// A condition, as `kubectl wait` reads it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Its name.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// True, False or Unknown.
+    pub status: String,
+    /// One word.
+    #[serde(default)]
+    pub reason: String,
+    /// One line.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// When `status` last changed.
+    pub last_transition_time: Time,
+}
+
+/// Sets condition `kind`, keeping the time of its last change where the status stays. Returns whether anything changed.
+pub fn set_condition(
+    conditions: &mut Vec<Condition>,
+    kind: &str,
+    holds: bool,
+    reason: &str,
+    message: &str,
+    now: Time,
+) -> bool {
+    let status = if holds { "True" } else { "False" };
+    let new = |time| Condition {
+        kind: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        last_transition_time: time,
+    };
+    match conditions.iter_mut().find(|condition| condition.kind == kind) {
+        Some(old) => {
+            let time = if old.status == status {
+                old.last_transition_time
+            } else {
+                now
+            };
+            let changed = *old != new(time);
+            *old = new(time);
+            changed
+        }
+        None => {
+            conditions.push(new(now));
+            true
+        }
+    }
+}
+
+/// Where a plan stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PlanPhase {
+    /// It can be executed.
+    #[default]
+    Ready,
+    /// Some successful Execute of it is not wholly undone.
+    Executed,
+    /// It cannot be executed; the message says why.
+    Invalid,
+}
+
+/// The status of a DRPlan.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DRPlanStatus {
+    /// Ready, Executed or Invalid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub phase: Option<PlanPhase>,
+    /// Why it is Invalid, or what to know.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The generation of the spec that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Stages of the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage_count: Option<i64>,
+    /// Actions of the plan, over all stages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action_count: Option<i64>,
+    /// The run that holds the plan's lock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_execution: Option<CurrentExecution>,
+    /// The name of the last successful run of either operation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_execution_ref: Option<String>,
+    /// When the last run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_execution_time: Option<Time>,
+    /// The last run that succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_successful_execution: Option<SuccessfulExecution>,
+    /// The last ten runs, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub execution_history: Vec<HistoryEntry>,
+    /// Ten hexadecimal digits of SHA-256 of the names of the last 200 runs: a name runs once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub started_names: Vec<String>,
+    /// Ready, Executed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// The run that holds a plan's lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CurrentExecution {
+    /// The execution's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its UID.
+    pub uid: String,
+    /// Execute or Revert.
+    pub operation: String,
+    /// When it took the lock.
+    pub start_time: Time,
+}
+
+/// The last run that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SuccessfulExecution {
+    /// The execution's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// When it ended.
+    pub completion_time: Time,
+}
+
+/// One run of a plan's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The execution's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its UID.
+    pub uid: String,
+    /// Execute or Revert.
+    pub operation_type: String,
+    /// Its phase when the entry was last written.
+    #[schemars(with = "String")]
+    pub phase: ExecutionPhase,
+    /// When it took the lock.
+    pub start_time: Time,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// Who asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
+}
+
+/// Where a workflow stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkflowPhase {
+    /// It can be used.
+    #[default]
+    Ready,
+    /// It cannot; the message says why.
+    Invalid,
+}
+
+/// The status of a DRWorkflow.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DRWorkflowStatus {
+    /// Ready or Invalid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub phase: Option<WorkflowPhase>,
+    /// Why it is Invalid, or what to know.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The generation of the spec that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Actions of the workflow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action_count: Option<i64>,
+    /// Ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}

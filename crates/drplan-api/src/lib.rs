@@ -6,6 +6,7 @@
 
 pub mod canonical;
 pub mod duration;
+pub mod labels;
 pub mod limits;
 pub mod names;
 pub mod problem;

@@ -1,6 +1,6 @@
 // Command keep runs a program that must not outlive the process that wanted it.
 //
-//	keep [--log FILE] [--remove DIR] [-- COMMAND ARGS…]
+//	keep [--remove DIR] [-- COMMAND ARGS…]
 //
 // The first line on its standard output is the process id of COMMAND. When keep's standard input closes,
 // which is also what happens when the process at the other end is killed, or when keep gets SIGTERM or
@@ -8,9 +8,9 @@
 // COMMAND. So nothing is left behind, whatever dies first.
 //
 // When COMMAND ends by itself, keep exits with its code, or 128 plus the signal that ended it.
-// COMMAND's output goes to standard error, or is appended to FILE. DIR is removed at the end; without a
-// COMMAND, keep waits for its standard input to close and then only removes DIR, which may still be in use
-// by programs that are being killed at that moment.
+// COMMAND's output goes to standard error. DIR is removed at the end; without a COMMAND, keep waits for its
+// standard input to close and then only removes DIR, which may still be in use by programs that are being
+// killed at that moment.
 //
 // It is a binary of its own, not a program of the control plane's, because one runs beside each program and
 // this one takes 2 MB and a millisecond where the other takes 50 MB and a fifth of a second.
@@ -30,11 +30,10 @@ import (
 )
 
 func main() {
-	logFile := flag.String("log", "", "append the command's output to this file")
 	remove := flag.String("remove", "", "remove this directory at the end")
 	flag.Parse()
 
-	code, err := keep(flag.Args(), *logFile)
+	code, err := keep(flag.Args())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "keep:", err)
 		code = 127
@@ -48,7 +47,7 @@ func main() {
 }
 
 // keep runs the command and returns its exit code.
-func keep(command []string, logFile string) (int, error) {
+func keep(command []string) (int, error) {
 	// The kernel sends Pdeathsig when the *thread* that forked ends, so that thread has to stay.
 	runtime.LockOSThread()
 
@@ -71,13 +70,6 @@ func keep(command []string, logFile string) (int, error) {
 
 	child := exec.Command(command[0], command[1:]...)
 	child.Stdout, child.Stderr = os.Stderr, os.Stderr
-	if logFile != "" {
-		file, err := os.OpenFile(logFile, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-		if err != nil {
-			return 0, err
-		}
-		child.Stdout, child.Stderr = file, file
-	}
 	child.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := child.Start(); err != nil {
 		return 0, err

@@ -41,10 +41,11 @@ pub enum Command {
     CreateJob(JobCreation),
     /// Wait until this Job has ended; answers with `JobSucceeded`, or `Failed` (failed, lost, timed out).
     AwaitJob(JobWait),
-    /// Find out whether this attempt's Job exists, without creating it; answers with `JobCreated` or `Failed` (not created).
+    /// Find out whether this attempt's Job exists, without creating it; answers with `JobCreated` or `Failed`
+    /// (`NotCreated`; `ApiUnavailable` or `Forbidden` if that cannot be found out).
     FindJob(ObjectRef),
-    /// Delete this Job (Foreground) and report what became of it: `JobSucceeded` if it had completed before,
-    /// else `Failed` (stopped).
+    /// Delete this Job (Foreground) and report what became of it: `JobSucceeded` if it had completed before, else
+    /// `Failed` (`JobFailed` if it had failed before, else `Stopped`, or `NotCreated` if there never was one).
     StopJob(ObjectRef),
 }
 
@@ -182,7 +183,9 @@ pub enum FailureKind {
     JobTimedOut,
     /// The Job is gone without a result.
     JobLost,
-    /// The Job was never created, or was deleted on request.
+    /// The Job was never created. Nothing was done.
+    NotCreated,
+    /// The Job was deleted on request; it may have had an effect.
     Stopped,
     /// A call whose result nobody holds.
     OutcomeUnknown,

@@ -7,8 +7,8 @@ use anyhow::Context;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, KeyPair, KeyUsagePurpose, SanType,
 };
 use serde_json::{Value, json};
 
@@ -54,9 +54,14 @@ impl Authority {
         let mut params = named(names.first().unwrap_or(&"localhost"), None);
         params.subject_alt_names = vec![SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST))];
         for name in names {
-            params.subject_alt_names.push(SanType::DnsName((*name).try_into()?));
+            params
+                .subject_alt_names
+                .push(SanType::DnsName((*name).try_into()?));
         }
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         self.sign(&params)
     }
 
@@ -75,8 +80,13 @@ impl Authority {
 
     fn sign(&self, params: &CertificateParams) -> anyhow::Result<Credentials> {
         let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.issuer).context("failed to sign a certificate")?;
-        Ok(Credentials { certificate: certificate.pem(), key: key.serialize_pem() })
+        let certificate = params
+            .signed_by(&key, &self.issuer)
+            .context("failed to sign a certificate")?;
+        Ok(Credentials {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
     }
 
     /// Returns a kubeconfig for the API server on this port of 127.0.0.1.

@@ -15,7 +15,13 @@ use sha2::{Digest, Sha256};
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../controlplane");
 
 /// The programs in the multi-call binary `controlplane`, found by these names beside it.
-const PROGRAMS: [&str; 5] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"];
+const PROGRAMS: [&str; 5] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubectl",
+];
 
 /// What is built: the package's folder in the module, the package, the binary's name, linker flags. Without a version
 /// the API server reports one that clients fail to parse.
@@ -59,7 +65,10 @@ impl Binaries {
             let binaries = Self { dir: dir.into() };
             for name in PROGRAMS.iter().chain(&["kwok", "keep"]) {
                 if !binaries.path(name).exists() {
-                    bail!("DRPLAN_CONTROLPLANE_BIN names `{}`, which has no `{name}`", binaries.dir.display());
+                    bail!(
+                        "DRPLAN_CONTROLPLANE_BIN names `{}`, which has no `{name}`",
+                        binaries.dir.display()
+                    );
                 }
             }
             return Ok(binaries);
@@ -90,7 +99,11 @@ impl Binaries {
 }
 
 fn cache_root() -> anyhow::Result<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     set("DRPLAN_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("drplan")))
         .or_else(|| set("HOME").map(|dir| dir.join(".cache/drplan")))
@@ -100,7 +113,11 @@ fn cache_root() -> anyhow::Result<PathBuf> {
 /// Names one state of the sources, the flags and the compiler.
 fn key() -> anyhow::Result<String> {
     let mut hash = Sha256::new();
-    let version = Command::new("go").arg("version").current_dir(MODULE).output().map_err(|_| BuildError::NoGo)?;
+    let version = Command::new("go")
+        .arg("version")
+        .current_dir(MODULE)
+        .output()
+        .map_err(|_| BuildError::NoGo)?;
     hash.update(&version.stdout);
     hash.update(format!("{BUILDS:?}"));
     let mut files = Vec::new();
@@ -110,7 +127,12 @@ fn key() -> anyhow::Result<String> {
         hash.update(file.strip_prefix(MODULE)?.as_os_str().as_encoded_bytes());
         hash.update(fs::read(&file)?);
     }
-    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 fn source_files(dir: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
@@ -118,7 +140,10 @@ fn source_files(dir: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
         let path = entry?.path();
         if path.is_dir() {
             source_files(&path, found)?;
-        } else if path.extension().is_some_and(|ending| ["go", "mod", "sum"].map(OsStr::new).contains(&ending)) {
+        } else if path
+            .extension()
+            .is_some_and(|ending| ["go", "mod", "sum"].map(OsStr::new).contains(&ending))
+        {
             found.push(path);
         }
     }
@@ -133,7 +158,15 @@ fn build(cache: &Path, dir: &Path) -> anyhow::Result<()> {
     for (folder, package, name, flags) in BUILDS {
         let mut go = Command::new("go");
         go.current_dir(Path::new(MODULE).join(folder))
-            .args(["build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o"])
+            .args([
+                "build",
+                "-v",
+                "-trimpath",
+                "-buildvcs=false",
+                "-ldflags",
+                flags,
+                "-o",
+            ])
             .arg(unfinished.path().join(name))
             .arg(package)
             .env("CGO_ENABLED", "0");
@@ -143,14 +176,22 @@ fn build(cache: &Path, dir: &Path) -> anyhow::Result<()> {
         std::os::unix::fs::symlink("controlplane", unfinished.path().join(program))?;
     }
     fs::rename(unfinished.keep(), dir).with_context(|| format!("failed to move to `{}`", dir.display()))?;
-    eprintln!("testkit: the control plane is in {} ({} s)", dir.display(), begun.elapsed().as_secs());
+    eprintln!(
+        "testkit: the control plane is in {} ({} s)",
+        dir.display(),
+        begun.elapsed().as_secs()
+    );
     Ok(())
 }
 
 /// Runs `go build -v`, telling every 15 seconds how far it is.
 fn go_build(mut go: Command, name: &str) -> anyhow::Result<()> {
     let begun = Instant::now();
-    let mut child = go.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(|_| BuildError::NoGo)?;
+    let mut child = go
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|_| BuildError::NoGo)?;
     let stderr = child.stderr.take().context("go has no standard error")?;
     let (sender, lines) = channel();
     std::thread::spawn(move || {
@@ -171,7 +212,10 @@ fn go_build(mut go: Command, name: &str) -> anyhow::Result<()> {
         if told.elapsed() >= Duration::from_secs(15) {
             told = Instant::now();
             let seconds = begun.elapsed().as_secs();
-            eprintln!("testkit: building {name}: {seconds} s, {} packages so far", printed.len());
+            eprintln!(
+                "testkit: building {name}: {seconds} s, {} packages so far",
+                printed.len()
+            );
         }
     }
     if child.wait()?.success() {

@@ -38,7 +38,10 @@ impl<T> Seen<T> {
 /// # Errors
 ///
 /// At the deadline: what was awaited, and what was last seen.
-pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> anyhow::Result<Seen<T>>) -> anyhow::Result<T> {
+pub async fn eventually<T>(
+    what: &str,
+    look: impl AsyncFnMut() -> anyhow::Result<Seen<T>>,
+) -> anyhow::Result<T> {
     eventually_within(DEADLINE, what, look).await
 }
 
@@ -99,7 +102,10 @@ where
             Err(error) => last = format!("{:#}", anyhow::Error::from(error)),
         }
     }
-    bail!("waited {} s for `{name}`: {what}, last seen: {last}", DEADLINE.as_secs())
+    bail!(
+        "waited {} s for `{name}`: {what}, last seen: {last}",
+        DEADLINE.as_secs()
+    )
 }
 
 /// The object as JSON without what only machines read.
@@ -108,7 +114,10 @@ fn describe(object: &impl Serialize) -> String {
         Ok(value) => value,
         Err(error) => return format!("an object that cannot be shown: {error}"),
     };
-    if let Some(metadata) = value.get_mut("metadata").and_then(|metadata| metadata.as_object_mut()) {
+    if let Some(metadata) = value
+        .get_mut("metadata")
+        .and_then(|metadata| metadata.as_object_mut())
+    {
         metadata.remove("managedFields");
     }
     value.to_string()

@@ -35,7 +35,7 @@ pub struct Kept {
     /// Closing it ends the child. `None` while it is being dropped.
     lifeline: Option<ChildStdin>,
     exit_code: watch::Receiver<Option<i32>>,
-    waiter: Mutex<Option<JoinHandle<()>>>,
+    waiter: Mutex<Option<JoinHandle<Option<i32>>>>,
 }
 
 impl Kept {
@@ -52,9 +52,15 @@ impl Kept {
             .with_context(|| format!("failed to open the log `{}`", launch.log.display()))?;
         let mut command = Command::new(keep);
         command.arg("--").arg(&launch.program).args(&launch.args);
-        command.envs(launch.env.iter().map(|(name, value)| (name, value))).stderr(log);
+        command
+            .envs(launch.env.iter().map(|(name, value)| (name, value)))
+            .stderr(log);
         Self::start_keeper(command).with_context(|| {
-            format!("failed to start `{}`, see `{}`", launch.program.display(), launch.log.display())
+            format!(
+                "failed to start `{}`, see `{}`",
+                launch.program.display(),
+                launch.log.display()
+            )
         })
     }
 
@@ -62,7 +68,8 @@ impl Kept {
     pub(crate) fn start_remover(keep: &Path, dir: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(keep);
         command.arg("--remove").arg(dir);
-        Self::start_keeper(command).with_context(|| format!("failed to start the remover of `{}`", dir.display()))
+        Self::start_keeper(command)
+            .with_context(|| format!("failed to start the remover of `{}`", dir.display()))
     }
 
     fn start_keeper(mut command: Command) -> anyhow::Result<Self> {
@@ -79,8 +86,13 @@ impl Kept {
         let (exited, exit_code) = watch::channel(None);
         let waiter = std::thread::Builder::new()
             .name("waiter".into())
-            .spawn(move || drop(exited.send(Some(exit_code_of(&mut keeper)))))?;
-        Ok(Self { pid, lifeline, exit_code, waiter: Mutex::new(Some(waiter)) })
+            .spawn(move || exited.send_replace(Some(exit_code_of(&mut keeper))))?;
+        Ok(Self {
+            pid,
+            lifeline,
+            exit_code,
+            waiter: Mutex::new(Some(waiter)),
+        })
     }
 
     /// The process id of the program itself.
@@ -112,7 +124,12 @@ impl Kept {
     pub async fn ended(&self) -> i32 {
         let mut exit_code = self.exit_code.clone();
         // The sender is only dropped after it has sent.
-        exit_code.wait_for(Option::is_some).await.ok().and_then(|code| *code).unwrap_or(-1)
+        exit_code
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|code| *code)
+            .unwrap_or(-1)
     }
 
     /// Kills it and waits until it is gone.

@@ -1,0 +1,410 @@
+//! A real control plane on loopback.
+
+mod component;
+mod crds;
+mod etcd;
+mod node;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use crate::audit::Audit;
+use crate::authority::{Authority, Credentials};
+use crate::background::background;
+use crate::binaries::Binaries;
+use crate::eventually::{Seen, eventually_within, object_until};
+use crate::kept::{Kept, Launch};
+
+pub use component::Component;
+use component::Site;
+pub use etcd::etcd_key;
+
+/// What a control plane is made of.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// CustomResourceDefinitions, YAML or JSON, any number of documents in each text. They are installed before the
+    /// controller manager starts: its garbage collector learns of later ones only every half minute, and until then
+    /// foreground deletion of their objects waits.
+    pub crds: Vec<String>,
+    /// Runs Jobs, deletes namespaces and collects garbage. On unless switched off.
+    pub controller_manager: bool,
+    /// Assigns pods to the node. On unless switched off.
+    pub scheduler: bool,
+    /// Makes the node ready and its pods run. On unless switched off.
+    pub kwok: bool,
+    /// More arguments for the API server.
+    pub apiserver_args: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            crds: Vec::new(),
+            controller_manager: true,
+            scheduler: true,
+            kwok: true,
+            apiserver_args: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// With these CustomResourceDefinitions.
+    #[must_use]
+    pub fn with_crds(mut self, crds: impl IntoIterator<Item = String>) -> Self {
+        self.crds.extend(crds);
+        self
+    }
+
+    /// Without controllers, scheduler and node: enough for tests of the API alone.
+    #[must_use]
+    pub fn api_only() -> Self {
+        Self {
+            controller_manager: false,
+            scheduler: false,
+            kwok: false,
+            ..Self::default()
+        }
+    }
+}
+
+/// A running control plane. Clones are the same one; it goes with the last of them, or with the process.
+#[derive(Debug, Clone)]
+pub struct ControlPlane {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    dir: PathBuf,
+    binaries: Binaries,
+    authority: Authority,
+    etcd_port: u16,
+    apiserver_port: u16,
+    admin: Config,
+    // Dropped in this order: the components end before their directory goes.
+    running: Mutex<BTreeMap<Component, Running>>,
+    _remover: Option<Kept>,
+}
+
+#[derive(Debug)]
+struct Running {
+    launch: Launch,
+    kept: Kept,
+}
+
+impl ControlPlane {
+    /// Starts one and waits until it serves: the API server ready, the CRDs established, the node ready.
+    ///
+    /// Takes about three seconds once the binaries are built. `DRPLAN_TESTKIT_KEEP=1` leaves its directory, with the
+    /// logs of all components, behind.
+    ///
+    /// # Errors
+    ///
+    /// When the binaries cannot be built or a component does not come up: then the last lines of its log.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let binaries = tokio::task::spawn_blocking(Binaries::get).await??;
+        let dir = tempfile::Builder::new()
+            .prefix("drplan-controlplane-")
+            .tempdir()?
+            .keep();
+        let keep = binaries.path("keep");
+        let remover = match std::env::var_os("DRPLAN_TESTKIT_KEEP") {
+            Some(_) => None,
+            None => Some(Kept::start_remover(&keep, &dir)?),
+        };
+        let authority = Authority::generate()?;
+        let site = Site::prepare(&dir, &authority)?;
+        let admin = authority.client("testkit:admin", Some("system:masters"))?;
+        let admin = authority.kubeconfig(site.apiserver_port, &admin);
+        std::fs::write(dir.join("admin.kubeconfig"), admin.to_string())?;
+        let launch = |component, more: &[String]| site.launch(component, &binaries, more);
+        let etcd = launch(Component::Etcd, &[]);
+        let apiserver = launch(Component::ApiServer, &options.apiserver_args);
+        let controllers = [
+            (options.controller_manager, Component::ControllerManager),
+            (options.scheduler, Component::Scheduler),
+            (options.kwok, Component::Kwok),
+        ];
+        let controllers: Vec<(Component, Launch)> = controllers
+            .into_iter()
+            .filter(|(wanted, _)| *wanted)
+            .map(|(_, component)| (component, launch(component, &[])))
+            .collect();
+        let (etcd_port, apiserver_port) = (site.etcd_port, site.apiserver_port);
+        let inner = Inner {
+            admin: config_of(&admin).await?,
+            etcd_port,
+            apiserver_port,
+            dir,
+            binaries,
+            authority,
+            running: Mutex::default(),
+            _remover: remover,
+        };
+        let control_plane = Self {
+            inner: Arc::new(inner),
+        };
+
+        control_plane.launch(Component::Etcd, etcd)?;
+        control_plane.launch(Component::ApiServer, apiserver)?;
+        control_plane.ready().await?;
+        let client = control_plane.client()?;
+        crds::install(&client, &options.crds).await?;
+        for (component, launch) in controllers {
+            control_plane.launch(component, launch)?;
+        }
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        object_until(&namespaces, "default", "exists", |namespace| namespace.map(drop)).await?;
+        if options.kwok {
+            node::add(&client)
+                .await
+                .with_context(|| control_plane.log_tail(Component::Kwok))?;
+        }
+        Ok(control_plane)
+    }
+
+    /// The control plane that all tests of this process share, with default options unless [`Self::shared_with`] came
+    /// first. Pausing or killing its components disturbs all of them: start another one for that.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start, as [`Self::start`].
+    pub async fn shared() -> anyhow::Result<Self> {
+        Self::shared_with(async || Ok(Options::default())).await
+    }
+
+    /// [`Self::shared`] with options. The first call of the process decides; `options` is not called after that.
+    ///
+    /// # Errors
+    ///
+    /// When `options` fails or it does not start.
+    pub async fn shared_with(options: impl AsyncFnOnce() -> anyhow::Result<Options>) -> anyhow::Result<Self> {
+        static SHARED: OnceCell<ControlPlane> = OnceCell::const_new();
+        SHARED
+            .get_or_try_init(async || Self::start(options().await?).await)
+            .await
+            .cloned()
+    }
+
+    /// Where its files are: logs, certificates, data.
+    pub fn dir(&self) -> &Path {
+        &self.inner.dir
+    }
+
+    /// Its binaries, kubectl among them.
+    pub fn binaries(&self) -> &Binaries {
+        &self.inner.binaries
+    }
+
+    /// The kubeconfig file of an administrator, `testkit:admin` in `system:masters`.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.inner.dir.join("admin.kubeconfig")
+    }
+
+    /// A client with all rights.
+    ///
+    /// # Errors
+    ///
+    /// When the client cannot be made; nothing is sent yet.
+    pub fn client(&self) -> anyhow::Result<Client> {
+        client_of(self.inner.admin.clone())
+    }
+
+    /// A client that acts as this user, in at most one group, by certificate.
+    ///
+    /// # Errors
+    ///
+    /// When the certificate or the client cannot be made.
+    pub async fn client_as(&self, user: &str, group: Option<&str>) -> anyhow::Result<Client> {
+        let credentials = self.inner.authority.client(user, group)?;
+        client_of(config_of(&self.kubeconfig_value(&credentials, self.inner.apiserver_port)).await?)
+    }
+
+    /// Writes a kubeconfig file for this user, with a client certificate.
+    ///
+    /// # Errors
+    ///
+    /// When the certificate cannot be made or the file not written.
+    pub fn kubeconfig_for(&self, user: &str, group: Option<&str>) -> anyhow::Result<PathBuf> {
+        self.kubeconfig_through(self.inner.apiserver_port, user, group)
+    }
+
+    /// Writes a kubeconfig file for this user and another port of 127.0.0.1, behind which is the API server.
+    pub(crate) fn kubeconfig_through(
+        &self,
+        port: u16,
+        user: &str,
+        group: Option<&str>,
+    ) -> anyhow::Result<PathBuf> {
+        let credentials = self.inner.authority.client(user, group)?;
+        let name = user.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let mut file = tempfile::Builder::new()
+            .prefix(&format!("{name}-"))
+            .suffix(".kubeconfig")
+            .tempfile_in(self.dir())?;
+        serde_json::to_writer(file.as_file_mut(), &self.kubeconfig_value(&credentials, port))?;
+        Ok(file.into_temp_path().keep()?)
+    }
+
+    fn kubeconfig_value(&self, credentials: &Credentials, port: u16) -> Value {
+        self.inner.authority.kubeconfig(port, credentials)
+    }
+
+    /// The port of 127.0.0.1 that the API server listens on.
+    pub fn apiserver_port(&self) -> u16 {
+        self.inner.apiserver_port
+    }
+
+    /// Its certificate authority.
+    pub fn authority(&self) -> &Authority {
+        &self.inner.authority
+    }
+
+    /// What clients have asked the API server for.
+    pub fn audit(&self) -> Audit {
+        Audit::new(self.inner.dir.join("audit.log"))
+    }
+
+    /// The process id of the component, `None` if it does not run.
+    pub fn pid(&self, component: Component) -> Option<i32> {
+        let running = self.running();
+        running
+            .get(&component)
+            .filter(|running| running.kept.exit_code().is_none())
+            .map(|running| running.kept.pid())
+    }
+
+    /// Stops the component as it stands (SIGSTOP): its connections stay open and nothing answers.
+    ///
+    /// # Errors
+    ///
+    /// When it was never started.
+    pub fn pause(&self, component: Component) -> anyhow::Result<()> {
+        self.signal(component, Signal::STOP)
+    }
+
+    /// Lets a paused component go on.
+    ///
+    /// # Errors
+    ///
+    /// When it was never started.
+    pub fn resume(&self, component: Component) -> anyhow::Result<()> {
+        self.signal(component, Signal::CONT)
+    }
+
+    /// Kills the component (SIGKILL) and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// When it was never started.
+    pub fn kill(&self, component: Component) -> anyhow::Result<()> {
+        let mut running = self.running();
+        running
+            .get_mut(&component)
+            .with_context(|| format!("{} was never started", component.program()))?
+            .kept
+            .end();
+        Ok(())
+    }
+
+    /// Kills the component if it runs and starts it again as before, on the same port with the same data. Of etcd and
+    /// the API server it waits until the API server is ready.
+    ///
+    /// # Errors
+    ///
+    /// When it was never started or does not come up.
+    pub async fn restart(&self, component: Component) -> anyhow::Result<()> {
+        self.kill(component)?;
+        let launch = self
+            .running()
+            .get(&component)
+            .map(|running| running.launch.clone());
+        self.launch(component, launch.context("it was started before")?)?;
+        match component {
+            Component::Etcd | Component::ApiServer => self.ready().await,
+            Component::ControllerManager | Component::Scheduler | Component::Kwok => Ok(()),
+        }
+    }
+
+    /// The last lines of the component's log.
+    pub fn log_tail(&self, component: Component) -> String {
+        let file = self.inner.dir.join(format!("{}.log", component.program()));
+        format!(
+            "the end of `{}`:\n{}",
+            file.display(),
+            crate::dump::tail(&file, 20)
+        )
+    }
+
+    /// Waits until the API server says that it is ready.
+    ///
+    /// # Errors
+    ///
+    /// When it ends or is not ready after half a minute.
+    pub async fn ready(&self) -> anyhow::Result<()> {
+        let mut config = self.inner.admin.clone();
+        config.default_retry = false;
+        let client = client_of(config)?;
+        let ready = eventually_within(
+            Duration::from_secs(30),
+            "the API server to be ready",
+            async || {
+                for component in [Component::Etcd, Component::ApiServer] {
+                    if self.pid(component).is_none() {
+                        return Ok(Seen::Done(Some(component)));
+                    }
+                }
+                let answer = client
+                    .request_text(http::Request::get("/readyz").body(Vec::new())?)
+                    .await?;
+                Ok(Seen::when((answer == "ok").then_some(None), || answer))
+            },
+        );
+        let ended = ready.await.with_context(|| self.log_tail(Component::ApiServer))?;
+        match ended {
+            None => Ok(()),
+            Some(component) => bail!("{} has ended, {}", component.program(), self.log_tail(component)),
+        }
+    }
+
+    fn signal(&self, component: Component, signal: Signal) -> anyhow::Result<()> {
+        let running = self.running();
+        running
+            .get(&component)
+            .with_context(|| format!("{} was never started", component.program()))?
+            .kept
+            .signal(signal)
+    }
+
+    fn launch(&self, component: Component, launch: Launch) -> anyhow::Result<()> {
+        let kept = Kept::start(&self.inner.binaries.path("keep"), &launch)?;
+        self.running().insert(component, Running { launch, kept });
+        Ok(())
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<Component, Running>> {
+        self.inner.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn config_of(kubeconfig: &Value) -> anyhow::Result<Config> {
+    let kubeconfig: Kubeconfig = serde_json::from_value(kubeconfig.clone())?;
+    Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
+}
+
+/// Makes a client whose connections outlive the test that asked for it.
+fn client_of(config: Config) -> anyhow::Result<Client> {
+    let _background = background().enter();
+    Ok(Client::try_from(config)?)
+}

@@ -1,0 +1,180 @@
+//! A namespace for one test.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context;
+use futures::FutureExt;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::json;
+
+use crate::audit::AuditQuery;
+use crate::control_plane::ControlPlane;
+use crate::dump;
+use crate::operator::{OperatorLaunch, OperatorProcess};
+use crate::stand_in::HttpStandIn;
+
+/// What one test has to itself.
+pub struct TestNamespace {
+    /// The namespace's name, unique in the control plane.
+    pub name: String,
+    /// A client with all rights.
+    pub client: Client,
+    /// The site at the other end of HTTP actions.
+    pub stand_in: HttpStandIn,
+    /// The control plane.
+    pub control_plane: ControlPlane,
+    audit: AuditQuery,
+    operators: Mutex<Vec<Arc<OperatorProcess>>>,
+}
+
+impl ControlPlane {
+    /// Runs the test in a namespace of its own.
+    ///
+    /// When the test fails or panics, prints the namespace's objects and the end of the operators' logs. In any case
+    /// kills the operators and deletes the namespace, without waiting until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// The test's own, or when the namespace cannot be made.
+    pub async fn with_namespace(
+        &self,
+        name: &str,
+        test: impl AsyncFnOnce(&TestNamespace) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let namespace = TestNamespace::make(self.clone(), name).await?;
+        let result = AssertUnwindSafe(test(&namespace)).catch_unwind().await;
+        if !matches!(result, Ok(Ok(()))) {
+            namespace.dump().await;
+        }
+        namespace.operators().clear();
+        if let Err(error) = namespace.delete().await {
+            eprintln!(
+                "testkit: failed to delete the namespace `{}`: {error:#}",
+                namespace.name
+            );
+        }
+        result.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+impl TestNamespace {
+    async fn make(control_plane: ControlPlane, name: &str) -> anyhow::Result<Self> {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("{name}-{}", MADE.fetch_add(1, Ordering::Relaxed));
+        let client = control_plane.client()?;
+        let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        namespaces
+            .create(&PostParams::default(), &namespace)
+            .await
+            .context("failed to make the namespace")?;
+        Ok(Self {
+            client,
+            stand_in: HttpStandIn::start().await?,
+            audit: control_plane.audit().from_now().namespace(&name),
+            name,
+            control_plane,
+            operators: Mutex::default(),
+        })
+    }
+
+    /// The objects of a kind in this namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    /// What has been asked of the API server about this namespace.
+    pub fn audit(&self) -> AuditQuery {
+        self.audit.clone()
+    }
+
+    /// How to run an operator that is limited to this namespace, with all rights, as the user `operator:NAMESPACE`.
+    ///
+    /// # Errors
+    ///
+    /// When the kubeconfig cannot be written.
+    pub fn operator_launch(&self) -> anyhow::Result<OperatorLaunch> {
+        let user = format!("operator:{}", self.name);
+        let kubeconfig = self.control_plane.kubeconfig_for(&user, Some("system:masters"))?;
+        Ok(OperatorLaunch::new(kubeconfig).namespace(&self.name))
+    }
+
+    /// Starts an operator that is limited to this namespace and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be built or does not come up.
+    pub async fn start_operator(&self) -> anyhow::Result<Arc<OperatorProcess>> {
+        let operator = self.launch_operator(self.operator_launch()?).await?;
+        operator.ready().await?;
+        Ok(operator)
+    }
+
+    /// Starts an operator as told, without waiting. Its log is dumped when the test fails.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be built or started.
+    pub async fn launch_operator(&self, launch: OperatorLaunch) -> anyhow::Result<Arc<OperatorProcess>> {
+        let number = self.operators().len();
+        let log = self
+            .control_plane
+            .dir()
+            .join(format!("operator-{}-{number}.log", self.name));
+        let operator = Arc::new(OperatorProcess::start_unready(launch, log).await?);
+        self.operators().push(Arc::clone(&operator));
+        Ok(operator)
+    }
+
+    fn operators(&self) -> std::sync::MutexGuard<'_, Vec<Arc<OperatorProcess>>> {
+        self.operators.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn dump(&self) {
+        eprintln!(
+            "==== namespace {}\n{}",
+            self.name,
+            dump::objects(&self.client, &self.name).await
+        );
+        for request in self.stand_in.all() {
+            eprintln!(
+                "--- request {} {} {}: {:?}",
+                request.arrived, request.method, request.path, request.outcome
+            );
+        }
+        for operator in self.operators().iter() {
+            eprintln!("==== operator: {}", operator.log_tail(100));
+        }
+    }
+
+    /// Takes our objects' finalizers, since nobody is left to serve them, and deletes the namespace.
+    async fn delete(&self) -> anyhow::Result<()> {
+        let unfinalized = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        for (plural, api) in dump::shown_apis(&self.client, &self.name) {
+            if !plural.starts_with("dr") {
+                continue;
+            }
+            let found = match api.list(&ListParams::default()).await {
+                Ok(found) => found,
+                Err(kube::Error::Api(status)) if status.code == 404 => continue,
+                Err(error) => return Err(error.into()),
+            };
+            for object in found.iter().filter(|object| !object.finalizers().is_empty()) {
+                api.patch(&object.name_any(), &PatchParams::default(), &unfinalized)
+                    .await?;
+            }
+        }
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces.delete(&self.name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+}

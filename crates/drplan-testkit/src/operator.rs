@@ -1,0 +1,378 @@
+//! The operator as a child process.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rustix::process::Signal;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::binaries::Binaries;
+use crate::eventually::{Seen, eventually, eventually_within};
+use crate::kept::{Kept, Launch};
+use crate::port::free_port;
+
+const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// How to run an operator.
+#[derive(Debug, Clone)]
+pub struct OperatorLaunch {
+    /// The kubeconfig it is given.
+    pub kubeconfig: PathBuf,
+    /// The namespace it is limited to; all of them if `None`.
+    pub namespace: Option<String>,
+    /// More arguments.
+    pub args: Vec<String>,
+    /// More environment variables.
+    pub env: Vec<(String, String)>,
+    /// Another program than [`operator_binary`].
+    pub program: Option<PathBuf>,
+}
+
+impl OperatorLaunch {
+    /// An operator for all namespaces.
+    pub fn new(kubeconfig: impl Into<PathBuf>) -> Self {
+        Self {
+            kubeconfig: kubeconfig.into(),
+            namespace: None,
+            args: Vec::new(),
+            env: Vec::new(),
+            program: None,
+        }
+    }
+
+    /// Limited to this namespace.
+    #[must_use]
+    pub fn namespace(mut self, namespace: &str) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// With this kubeconfig, which may lead through a proxy or be a restricted user's.
+    #[must_use]
+    pub fn kubeconfig(mut self, kubeconfig: impl Into<PathBuf>) -> Self {
+        self.kubeconfig = kubeconfig.into();
+        self
+    }
+
+    /// With this argument as well.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// With this environment variable as well.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// With this program.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(program.into());
+        self
+    }
+}
+
+/// A running operator. It is killed when it is dropped, and when this process ends.
+#[derive(Debug)]
+pub struct OperatorProcess {
+    launch: Launch,
+    keep: PathBuf,
+    health_port: u16,
+    kept: Mutex<Option<std::sync::Arc<Kept>>>,
+}
+
+impl OperatorProcess {
+    /// Starts the operator and waits until it is ready. `log` is where its output goes.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be built, ends, or is not ready after half a minute: then the end of its log.
+    pub async fn start(launch: OperatorLaunch, log: PathBuf) -> anyhow::Result<Self> {
+        let operator = Self::start_unready(launch, log).await?;
+        operator.ready().await?;
+        Ok(operator)
+    }
+
+    /// Starts the operator without waiting.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be built or started.
+    pub async fn start_unready(launch: OperatorLaunch, log: PathBuf) -> anyhow::Result<Self> {
+        let binaries = tokio::task::spawn_blocking(Binaries::get).await??;
+        let program = match launch.program {
+            Some(program) => program,
+            None => tokio::task::spawn_blocking(operator_binary).await??,
+        };
+        let health_port = free_port()?;
+        let mut args: Vec<OsString> = vec!["--health-bind".into(), format!("127.0.0.1:{health_port}").into()];
+        if let Some(namespace) = launch.namespace {
+            args.extend(["--namespace".into(), namespace.into()]);
+        }
+        args.extend(launch.args.into_iter().map(OsString::from));
+        let mut env = vec![(OsString::from("KUBECONFIG"), OsString::from(launch.kubeconfig))];
+        env.extend(
+            launch
+                .env
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
+        let launch = Launch {
+            program,
+            args,
+            env,
+            log,
+        };
+        let operator = Self {
+            launch,
+            keep: binaries.path("keep"),
+            health_port,
+            kept: Mutex::default(),
+        };
+        operator.run()?;
+        Ok(operator)
+    }
+
+    /// Starts it again as before, after it has ended, and waits until it is ready. Its log goes on in the same file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`].
+    pub async fn restart(&self) -> anyhow::Result<()> {
+        self.run()?;
+        self.ready().await
+    }
+
+    /// Waits until `/readyz` says yes.
+    ///
+    /// # Errors
+    ///
+    /// When it ends first or is not ready after half a minute: then the end of its log.
+    pub async fn ready(&self) -> anyhow::Result<()> {
+        let url = self.health_url("/readyz");
+        let http = reqwest::Client::new();
+        let ready = eventually_within(Duration::from_secs(30), "the operator to be ready", async || {
+            if let Some(code) = self.kept()?.exit_code() {
+                return Ok(Seen::Done(Some(code)));
+            }
+            let status = http
+                .get(&url)
+                .timeout(Duration::from_secs(5))
+                .send()
+                .await?
+                .status();
+            Ok(Seen::when(status.is_success().then_some(None), || {
+                format!("{status} from {url}")
+            }))
+        });
+        let ended = ready.await.with_context(|| self.log_tail(40))?;
+        match ended {
+            None => Ok(()),
+            Some(code) => bail!(
+                "the operator has ended with exit code {code}, {}",
+                self.log_tail(40)
+            ),
+        }
+    }
+
+    /// The URL of a path of its health server.
+    pub fn health_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.health_port)
+    }
+
+    /// Its process id.
+    ///
+    /// # Errors
+    ///
+    /// When it has never been started.
+    pub fn pid(&self) -> anyhow::Result<i32> {
+        Ok(self.kept()?.pid())
+    }
+
+    /// Kills it at once (SIGKILL), as a lost machine does, and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// When the signal cannot be sent.
+    pub async fn kill9(&self) -> anyhow::Result<()> {
+        let kept = self.kept()?;
+        kept.signal(Signal::KILL)?;
+        kept.ended().await;
+        Ok(())
+    }
+
+    /// Stops it as it stands (SIGSTOP): it holds its connections and does nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the signal cannot be sent.
+    pub fn stop(&self) -> anyhow::Result<()> {
+        self.kept()?.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// When the signal cannot be sent.
+    pub fn cont(&self) -> anyhow::Result<()> {
+        self.kept()?.signal(Signal::CONT)
+    }
+
+    /// Asks it to end (SIGTERM), and returns its exit code.
+    ///
+    /// # Errors
+    ///
+    /// When it has not ended at the deadline.
+    pub async fn terminate(&self) -> anyhow::Result<i32> {
+        self.kept()?.signal(Signal::TERM)?;
+        self.ended().await
+    }
+
+    /// Waits until it has ended, and returns its exit code: its own, or 128 plus the signal that ended it.
+    ///
+    /// # Errors
+    ///
+    /// When it has not ended at the deadline.
+    pub async fn ended(&self) -> anyhow::Result<i32> {
+        let kept = self.kept()?;
+        let ended = timeout(crate::eventually::DEADLINE, kept.ended()).await;
+        ended.with_context(|| format!("the operator goes on, {}", self.log_tail(40)))
+    }
+
+    /// The file with all it has printed.
+    pub fn log_file(&self) -> &Path {
+        &self.launch.log
+    }
+
+    /// The last lines it has printed.
+    pub fn log_tail(&self, lines: usize) -> String {
+        let log = &self.launch.log;
+        format!(
+            "the end of `{}`:\n{}",
+            log.display(),
+            crate::dump::tail(log, lines)
+        )
+    }
+
+    /// Its log so far, one JSON object for each line. Lines that are not JSON are left out, such as a panic's.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub fn log(&self) -> anyhow::Result<Vec<Value>> {
+        let text = fs::read_to_string(&self.launch.log)?;
+        Ok(text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
+    }
+
+    /// Waits until `check` returns a value for a line of the log, and returns the first such value.
+    ///
+    /// # Errors
+    ///
+    /// At the deadline.
+    pub async fn logged<T>(&self, what: &str, check: impl Fn(&Value) -> Option<T>) -> anyhow::Result<T> {
+        eventually(what, async || {
+            Ok(Seen::when(self.log()?.iter().find_map(&check), || {
+                self.log_tail(10)
+            }))
+        })
+        .await
+    }
+
+    fn run(&self) -> anyhow::Result<()> {
+        let kept = Kept::start(&self.keep, &self.launch)?;
+        *self.lock() = Some(std::sync::Arc::new(kept));
+        Ok(())
+    }
+
+    fn kept(&self) -> anyhow::Result<std::sync::Arc<Kept>> {
+        self.lock().clone().context("the operator was never started")
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<std::sync::Arc<Kept>>> {
+        self.kept
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Returns the operator's binary: `DRPLAN_OPERATOR_BIN`, or else the workspace's, built with `fault-points` by the
+/// first call of the process. Blocks.
+///
+/// # Errors
+///
+/// When it cannot be built.
+pub fn operator_binary() -> anyhow::Result<PathBuf> {
+    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    if let Some(binary) = std::env::var_os("DRPLAN_OPERATOR_BIN") {
+        return Ok(binary.into());
+    }
+    let mut built = BUILT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(binary) = built.as_ref() {
+        return Ok(binary.clone());
+    }
+    // Cargo has locks of its own, but says nothing while it waits for them.
+    let lock = File::create(Path::new(WORKSPACE).join("target/operator-build.lock"))?;
+    lock.lock()?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .current_dir(WORKSPACE)
+        .args([
+            "build",
+            "--package=drplan-operator",
+            "--bin=drplan-operator",
+            "--features=fault-points",
+        ])
+        .arg("--message-format=json-render-diagnostics")
+        .output()
+        .context("failed to run cargo")?;
+    if !output.status.success() {
+        bail!(
+            "failed to build the operator:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
+    let executable = |line: &str| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message.get("executable")?.as_str().map(PathBuf::from)
+    };
+    let binary = messages
+        .lines()
+        .filter_map(executable)
+        .next_back()
+        .context("cargo built no drplan-operator")?;
+    Ok(built.insert(binary).clone())
+}
+
+/// Returns the CRDs that the operator prints with `crds`. Blocks.
+///
+/// # Errors
+///
+/// When the operator cannot be built or fails.
+pub fn operator_crds() -> anyhow::Result<Vec<String>> {
+    let binary = operator_binary()?;
+    let output = Command::new(&binary).arg("crds").output();
+    let output = output.with_context(|| format!("failed to run `{}`", binary.display()))?;
+    if !output.status.success() {
+        bail!(
+            "`{} crds` failed:\n{}",
+            binary.display(),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(vec![String::from_utf8(output.stdout)?])
+}

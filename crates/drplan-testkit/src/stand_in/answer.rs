@@ -1,0 +1,105 @@
+//! What a stand-in answers.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// One way to answer a request.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+    pub(super) delay: Duration,
+    pub(super) held: bool,
+    pub(super) end: End,
+    pub(super) times: usize,
+}
+
+/// How an answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// With its last byte.
+    Complete,
+    /// With half of the body.
+    Truncated,
+    /// Before it begins: the connection is reset.
+    Reset,
+}
+
+impl Answer {
+    /// 200 with an empty body.
+    pub fn ok() -> Self {
+        Self::status(200)
+    }
+
+    /// This status with an empty body.
+    pub fn status(status: u16) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+            delay: Duration::ZERO,
+            held: false,
+            end: End::Complete,
+            times: 1,
+        }
+    }
+
+    /// No answer: the connection is reset after the request has been read.
+    pub fn reset() -> Self {
+        Self {
+            end: End::Reset,
+            ..Self::ok()
+        }
+    }
+
+    /// With this header as well.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// With this body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// With this JSON body and its content type.
+    #[must_use]
+    pub fn json(self, body: &Value) -> Self {
+        self.header("content-type", "application/json")
+            .body(body.to_string())
+    }
+
+    /// After this time.
+    #[must_use]
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Only once [`HttpStandIn::release`](super::HttpStandIn::release) lets it go.
+    #[must_use]
+    pub fn held(mut self) -> Self {
+        self.held = true;
+        self
+    }
+
+    /// With half of the body, then the connection closes.
+    #[must_use]
+    pub fn truncated(mut self) -> Self {
+        self.end = End::Truncated;
+        self
+    }
+
+    /// This many times, before the next answer of the script.
+    #[must_use]
+    pub fn times(mut self, times: usize) -> Self {
+        self.times = times;
+        self
+    }
+}

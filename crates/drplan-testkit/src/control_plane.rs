@@ -167,9 +167,9 @@ impl ControlPlane {
         let namespaces: Api<Namespace> = Api::all(client.clone());
         object_until(&namespaces, "default", "exists", |namespace| namespace.map(drop)).await?;
         if options.kwok {
-            node::add(&client)
-                .await
-                .with_context(|| control_plane.log_tail(Component::Kwok))?;
+            control_plane
+                .alongside(Component::Kwok, node::add(&client))
+                .await?;
         }
         Ok(control_plane)
     }
@@ -360,21 +360,30 @@ impl ControlPlane {
             Duration::from_secs(30),
             "the API server to be ready",
             async || {
-                for component in [Component::Etcd, Component::ApiServer] {
-                    if self.pid(component).is_none() {
-                        return Ok(Seen::Done(Some(component)));
-                    }
-                }
                 let answer = client
                     .request_text(http::Request::get("/readyz").body(Vec::new())?)
                     .await?;
-                Ok(Seen::when((answer == "ok").then_some(None), || answer))
+                Ok(Seen::when((answer == "ok").then_some(()), || answer))
             },
         );
-        let ended = ready.await.with_context(|| self.log_tail(Component::ApiServer))?;
-        match ended {
-            None => Ok(()),
-            Some(component) => bail!("{} has ended, {}", component.program(), self.log_tail(component)),
+        self.alongside(Component::Etcd, self.alongside(Component::ApiServer, ready))
+            .await
+    }
+
+    /// Waits for what the component is needed for, and no longer than the component runs.
+    async fn alongside<T>(
+        &self,
+        component: Component,
+        what: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let ended = {
+            let running = self.running();
+            running.get(&component).map(|running| running.kept.ended())
+        };
+        let ended = ended.with_context(|| format!("{} was never started", component.program()))?;
+        tokio::select! {
+            result = what => result.with_context(|| self.log_tail(component)),
+            code = ended => bail!("{} has ended with exit code {code}, {}", component.program(), self.log_tail(component)),
         }
     }
 

@@ -121,15 +121,17 @@ impl Kept {
     }
 
     /// Waits until it has ended, and returns the exit code.
-    pub async fn ended(&self) -> i32 {
+    pub fn ended(&self) -> impl Future<Output = i32> + Send + use<> {
         let mut exit_code = self.exit_code.clone();
         // The sender is only dropped after it has sent.
-        exit_code
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|code| *code)
-            .unwrap_or(-1)
+        async move {
+            exit_code
+                .wait_for(Option::is_some)
+                .await
+                .ok()
+                .and_then(|code| *code)
+                .unwrap_or(-1)
+        }
     }
 
     /// Kills it and waits until it is gone.

@@ -4,19 +4,36 @@
 //! [`DRPlanExecutionSpec`]) holds what a user may write, with every accepted spelling; the *canonical* form
 //! ([`canonical`]) is what everything else reads. [`normalise`] is the one way from the first to the second.
 
+pub mod action;
+pub mod any_shape;
 pub mod canonical;
+pub mod crds;
+pub mod decode;
 pub mod duration;
-pub mod labels;
+pub mod execution;
 pub mod limits;
 pub mod names;
+pub mod normalise;
+pub mod plan;
 pub mod problem;
+#[doc(hidden)]
+pub mod spellings;
 pub mod status;
 pub mod time;
+pub mod workflow;
 
+pub use any_shape::{AnyObject, AnyShape};
+pub use crds::crds;
+pub use decode::decode;
 pub use duration::GoDuration;
+pub use execution::{DRPlanExecution, DRPlanExecutionSpec};
 pub use names::{ActionName, ActionPath, ParameterName, StageName};
+pub use normalise::{Normalised, normalise_execution, normalise_plan, normalise_workflow};
+pub use plan::{DRPlan, DRPlanSpec};
 pub use problem::{Problem, ProblemKind, Problems, Severity};
+pub use status::{DRPlanExecutionStatus, DRPlanStatus, DRWorkflowStatus};
 pub use time::Time;
+pub use workflow::{DRWorkflow, DRWorkflowSpec};
 
 /// The API group of the three kinds.
 pub const GROUP: &str = "dr.bkbcs.tencent.com";

@@ -18,6 +18,20 @@ pub fn is_dns_label(text: &str) -> bool {
         && bytes.last() != Some(&b'-')
 }
 
+/// Whether `text` is a DNS-1123 subdomain, as names of objects are: parts of lower-case letters, digits and `-`, joined
+/// by `.`, at most 253 characters.
+pub fn is_dns_subdomain(text: &str) -> bool {
+    text.len() <= 253
+        && text.split('.').all(|part| {
+            let bytes = part.as_bytes();
+            bytes
+                .iter()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+                && bytes.first().is_some_and(|b| *b != b'-')
+                && bytes.last().is_some_and(|b| *b != b'-')
+        })
+}
+
 /// Whether `text` is a parameter name: `[A-Za-z_][A-Za-z0-9_-]{0,62}`.
 pub fn is_parameter_name(text: &str) -> bool {
     let bytes = text.as_bytes();
@@ -85,6 +99,11 @@ impl ActionPath {
         Self(format!("{stage}/{workflow}[{index}]/{action}"))
     }
 
+    /// The path of an action as a record names it.
+    pub fn recorded(stage: &str, workflow: &str, index: usize, action: &str) -> Self {
+        Self(format!("{stage}/{workflow}[{index}]/{action}"))
+    }
+
     /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -108,6 +127,12 @@ mod tests {
         }
         for bad in ["", "-a", "a-", "A", "a.b", "a_b", &"a".repeat(64), "ä"] {
             assert!(!is_dns_label(bad), "{bad}");
+        }
+        for good in ["a", "a.b", "0.a-b", &"a".repeat(253)] {
+            assert!(is_dns_subdomain(good), "{good}");
+        }
+        for bad in ["", ".a", "a.", "a..b", "a.-b", "A", &"a".repeat(254)] {
+            assert!(!is_dns_subdomain(bad), "{bad}");
         }
         for good in ["a", "_a", "targetCluster", "a-b", "A9_"] {
             assert!(is_parameter_name(good), "{good}");

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::duration::DurationError;
+use crate::{
+    GROUP, VERSION,
+    duration::{DurationError, GoDuration},
+};
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -135,6 +138,26 @@ pub enum ProblemKind {
         /// Why.
         source: DurationError,
     },
+    /// A duration beyond its bound.
+    #[error("{found} is too long, at most {max} is possible; write a shorter one")]
+    TooLong {
+        /// What was written.
+        found: GoDuration,
+        /// The bound.
+        max: GoDuration,
+    },
+    /// A field that is reserved for a later release.
+    #[error("is not supported yet; {remedy}")]
+    NotSupported {
+        /// What to write instead.
+        remedy: &'static str,
+    },
+    /// A Revert that does not say what to undo.
+    #[error("is missing; a Revert names the execution to undo. Write:\n{manifest}")]
+    RevertWithoutTarget {
+        /// What to apply instead.
+        manifest: Box<RevertManifest>,
+    },
     /// A number or length beyond its bound.
     #[error("{what} is {found}, at most {max} is possible; {remedy}")]
     TooMany {
@@ -253,6 +276,52 @@ pub enum ProblemKind {
     },
 }
 
+/// The complete manifest of a Revert, for a message. `Display` writes YAML of several lines, `{:#}` the same in one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RevertManifest {
+    /// The execution's name, where it is known.
+    pub name: Option<String>,
+    /// Its namespace.
+    pub namespace: String,
+    /// The plan, where it could be read.
+    pub plan: Option<String>,
+    /// Whether a Failed or Cancelled execution may be undone.
+    pub allow_partial: bool,
+}
+
+impl fmt::Display for RevertManifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or("<name of this execution>");
+        let plan = self.plan.as_deref().unwrap_or("<name of the plan>");
+        let namespace = &self.namespace;
+        let target = "<name of the execution to undo>";
+        if f.alternate() {
+            let partial = if self.allow_partial {
+                ", allowPartial: true"
+            } else {
+                ""
+            };
+            return write!(
+                f,
+                "{{apiVersion: {GROUP}/{VERSION}, kind: DRPlanExecution, \
+                 metadata: {{name: {name}, namespace: {namespace}}}, \
+                 spec: {{planRef: {plan}, operationType: Revert, revertExecutionRef: {target}{partial}}}}}"
+            );
+        }
+        let partial = if self.allow_partial {
+            "\n  allowPartial: true"
+        } else {
+            ""
+        };
+        write!(
+            f,
+            "apiVersion: {GROUP}/{VERSION}\nkind: DRPlanExecution\nmetadata:\n  name: {name}\n  \
+             namespace: {namespace}\nspec:\n  planRef: {plan}\n  operationType: Revert\n  \
+             revertExecutionRef: {target}{partial}"
+        )
+    }
+}
+
 /// Whether any of `problems` is an error.
 pub fn any_error(problems: &[Problem]) -> bool {
     problems.iter().any(|problem| problem.severity == Severity::Error)
@@ -263,5 +332,19 @@ pub fn one_line(problems: &[Problem]) -> String {
     let errors = problems
         .iter()
         .filter(|problem| problem.severity == Severity::Error);
-    errors.map(Problem::to_string).collect::<Vec<_>>().join("; ")
+    errors.map(line).collect::<Vec<_>>().join("; ")
+}
+
+/// A problem in one line.
+fn line(problem: &Problem) -> String {
+    let ProblemKind::RevertWithoutTarget { manifest } = &problem.kind else {
+        return problem.to_string();
+    };
+    let message = format!("is missing; a Revert names the execution to undo. Write: {manifest:#}");
+    let kind = ProblemKind::Note { message };
+    Problem {
+        kind,
+        ..problem.clone()
+    }
+    .to_string()
 }

@@ -116,6 +116,9 @@ pub struct DRPlanExecutionStatus {
     /// What the run was started with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotRef>,
+    /// The ServiceAccount that its actions run as, in its namespace; none: the operator itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_account_name: Option<String>,
     /// When it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
@@ -327,9 +330,10 @@ pub struct ActionStatus {
     /// Result or cause, at most 256 bytes.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// True on a Failed action that certainly changed nothing, so that a Revert leaves it alone.
+    /// True once an attempt may have changed something without succeeding: a Revert of a Failed action owes an
+    /// undo only then.
     #[serde(skip_serializing_if = "is_false")]
-    pub no_effect: bool,
+    pub effect_possible: bool,
     /// What it brought forth.
     #[serde(skip_serializing_if = "Outputs::is_empty")]
     pub outputs: Outputs,

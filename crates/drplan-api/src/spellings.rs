@@ -1,0 +1,1 @@
+//! Every accepted spelling, as data for tests.

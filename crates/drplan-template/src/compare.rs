@@ -1,0 +1,57 @@
+//! `eq`, `lt` and their like, with Go's rules for types.
+
+use crate::val::Val;
+
+/// Whether the value equals one of the others.
+pub(crate) fn equal(value: &Val<'_>, others: &[Val<'_>]) -> Result<bool, String> {
+    if others.is_empty() {
+        return Err("it takes at least two values".to_owned());
+    }
+    for other in others {
+        if pair_equal(value, other)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn pair_equal(left: &Val<'_>, right: &Val<'_>) -> Result<bool, String> {
+    Ok(match (left, right) {
+        (Val::Bool(left), Val::Bool(right)) => left == right,
+        (Val::Int(left) | Val::Int64(left), Val::Int(right) | Val::Int64(right)) => left == right,
+        (Val::Byte(left), Val::Byte(right)) => left == right,
+        (Val::Int(number) | Val::Int64(number), Val::Byte(byte))
+        | (Val::Byte(byte), Val::Int(number) | Val::Int64(number)) => *number == i64::from(*byte),
+        (Val::Float(left), Val::Float(right)) => left == right,
+        (Val::Complex(a, b), Val::Complex(c, d)) => a == c && b == d,
+        (Val::Text(left), Val::Text(right)) => left.bytes == right.bytes,
+        _ if left.is_nil() || right.is_nil() => left.is_nil() && right.is_nil(),
+        _ => return Err(incomparable(left, right)),
+    })
+}
+
+/// Whether the left value comes before the right one.
+pub(crate) fn less(left: &Val<'_>, right: &Val<'_>) -> Result<bool, String> {
+    Ok(match (left, right) {
+        (Val::Int(left) | Val::Int64(left), Val::Int(right) | Val::Int64(right)) => left < right,
+        (Val::Byte(left), Val::Byte(right)) => left < right,
+        (Val::Int(number) | Val::Int64(number), Val::Byte(byte)) => *number < i64::from(*byte),
+        (Val::Byte(byte), Val::Int(number) | Val::Int64(number)) => i64::from(*byte) < *number,
+        (Val::Float(left), Val::Float(right)) => left < right,
+        (Val::Text(left), Val::Text(right)) => left.bytes < right.bytes,
+        _ => return Err(incomparable(left, right)),
+    })
+}
+
+/// Whether the left value comes before the right one or equals it.
+pub(crate) fn less_or_equal(left: &Val<'_>, right: &Val<'_>) -> Result<bool, String> {
+    Ok(less(left, right)? || pair_equal(left, right)?)
+}
+
+fn incomparable(left: &Val<'_>, right: &Val<'_>) -> String {
+    format!(
+        "{} and {} cannot be compared",
+        left.type_name(),
+        right.type_name()
+    )
+}

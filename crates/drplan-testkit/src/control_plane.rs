@@ -8,7 +8,6 @@ mod node;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use k8s_openapi::api::core::v1::Namespace;
@@ -22,7 +21,7 @@ use crate::audit::Audit;
 use crate::authority::{Authority, Credentials};
 use crate::background::background;
 use crate::binaries::Binaries;
-use crate::eventually::{Seen, eventually_within, object_until};
+use crate::eventually::{Seen, eventually, object_until};
 use crate::kept::{Kept, Launch};
 
 pub use component::Component;
@@ -351,21 +350,17 @@ impl ControlPlane {
     ///
     /// # Errors
     ///
-    /// When it ends or is not ready after half a minute.
+    /// When it ends or is not ready at the deadline.
     pub async fn ready(&self) -> anyhow::Result<()> {
         let mut config = self.inner.admin.clone();
         config.default_retry = false;
         let client = client_of(config)?;
-        let ready = eventually_within(
-            Duration::from_secs(30),
-            "the API server to be ready",
-            async || {
-                let answer = client
-                    .request_text(http::Request::get("/readyz").body(Vec::new())?)
-                    .await?;
-                Ok(Seen::when((answer == "ok").then_some(()), || answer))
-            },
-        );
+        let ready = eventually("the API server to be ready", async || {
+            let answer = client
+                .request_text(http::Request::get("/readyz").body(Vec::new())?)
+                .await?;
+            Ok(Seen::when((answer == "ok").then_some(()), || answer))
+        });
         self.alongside(Component::Etcd, self.alongside(Component::ApiServer, ready))
             .await
     }

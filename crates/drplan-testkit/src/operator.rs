@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::binaries::Binaries;
-use crate::eventually::{Seen, eventually, eventually_within};
+use crate::eventually::{Seen, eventually};
 use crate::kept::{Kept, Launch};
 use crate::port::free_port;
 
@@ -96,7 +96,7 @@ impl OperatorProcess {
     ///
     /// # Errors
     ///
-    /// When it cannot be built, ends, or is not ready after half a minute: then the end of its log.
+    /// When it cannot be built, ends, or is not ready at the deadline: then the end of its log.
     pub async fn start(launch: OperatorLaunch, log: PathBuf) -> anyhow::Result<Self> {
         let operator = Self::start_unready(launch, log).await?;
         operator.ready().await?;
@@ -157,11 +157,11 @@ impl OperatorProcess {
     ///
     /// # Errors
     ///
-    /// When it ends first or is not ready after half a minute: then the end of its log.
+    /// When it ends first or is not ready at the deadline: then the end of its log.
     pub async fn ready(&self) -> anyhow::Result<()> {
         let url = self.health_url("/readyz");
         let http = reqwest::Client::new();
-        let ready = eventually_within(Duration::from_secs(30), "the operator to be ready", async || {
+        let ready = eventually("the operator to be ready", async || {
             if let Some(code) = self.kept()?.exit_code() {
                 return Ok(Seen::Done(Some(code)));
             }

@@ -1,0 +1,163 @@
+use drplan_testkit::{Component, ControlPlane, Options, Seen, eventually};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node};
+use kube::api::{ApiResource, DynamicObject, ListParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+
+use crate::processes::lives;
+
+const COMPONENTS: [Component; 5] = [
+    Component::Etcd,
+    Component::ApiServer,
+    Component::ControllerManager,
+    Component::Scheduler,
+    Component::Kwok,
+];
+
+const CRD: &str = "
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: toys.testkit.drplan}
+spec:
+  group: testkit.drplan
+  scope: Namespaced
+  names: {kind: Toy, plural: toys}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}
+";
+
+#[tokio::test]
+async fn it_comes_up_with_a_node_and_says_which_version_it_is() -> anyhow::Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    let client = control_plane.client()?;
+    assert_eq!(client.apiserver_version().await?.git_version, "v1.36.3");
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    namespaces.get("default").await?;
+    let nodes: Api<Node> = Api::all(client);
+    assert_eq!(nodes.list(&ListParams::default()).await?.items.len(), 1);
+    for component in COMPONENTS {
+        assert!(control_plane.pid(component).is_some_and(lives), "{component:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn everything_is_gone_when_the_last_clone_is_dropped() -> anyhow::Result<()> {
+    let control_plane = ControlPlane::start(Options::default()).await?;
+    let pids: Vec<i32> = COMPONENTS
+        .iter()
+        .filter_map(|component| control_plane.pid(*component))
+        .collect();
+    let dir = control_plane.dir().to_owned();
+    drop(control_plane.clone());
+    assert!(pids.len() == COMPONENTS.len() && pids.iter().copied().all(lives));
+    drop(control_plane);
+    assert_eq!(pids.into_iter().filter(|pid| lives(*pid)).count(), 0);
+    assert!(!dir.exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn crds_given_to_it_are_served_from_the_start() -> anyhow::Result<()> {
+    let options = Options::api_only().with_crds([format!(
+        "{CRD}---{}",
+        CRD.replace("Toy", "Top").replace("toy", "top")
+    )]);
+    let control_plane = ControlPlane::start(options).await?;
+    for (kind, plural) in [("Toy", "toys"), ("Top", "tops")] {
+        let resource = ApiResource {
+            group: "testkit.drplan".into(),
+            version: "v1".into(),
+            api_version: "testkit.drplan/v1".into(),
+            kind: kind.into(),
+            plural: plural.into(),
+        };
+        let objects: Api<DynamicObject> = Api::namespaced_with(control_plane.client()?, "default", &resource);
+        objects
+            .create(&PostParams::default(), &DynamicObject::new("one", &resource))
+            .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_user_may_do_what_rbac_grants_and_no_more() -> anyhow::Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    let admins = control_plane.client_as("alice", Some("system:masters")).await?;
+    Api::<Node>::all(admins).list(&ListParams::default()).await?;
+
+    let from_file = Kubeconfig::read_from(control_plane.kubeconfig_for("bob", None)?)?;
+    let config = Config::from_custom_kubeconfig(from_file, &KubeConfigOptions::default()).await?;
+    for client in [
+        Client::try_from(config)?,
+        control_plane.client_as("bob", None).await?,
+    ] {
+        match Api::<Node>::all(client).list(&ListParams::default()).await {
+            Err(kube::Error::Api(status)) => {
+                assert_eq!(status.code, 403);
+                assert!(status.message.contains(r#"User "bob""#), "{}", status.message);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn clients_of_the_shared_one_outlive_the_runtime_they_were_made_on() -> anyhow::Result<()> {
+    let make = || -> anyhow::Result<Client> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        runtime.block_on(async {
+            let client = ControlPlane::shared().await?.client()?;
+            Api::<Node>::all(client.clone())
+                .list(&ListParams::default())
+                .await?;
+            Ok(client)
+        })
+    };
+    let client = tokio::task::spawn_blocking(make).await??;
+    Api::<Node>::all(client).list(&ListParams::default()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn kubectl_is_there_too() -> anyhow::Result<()> {
+    let control_plane = ControlPlane::shared().await?;
+    control_plane
+        .with_namespace("kubectl", async |t| {
+            let kubectl = tokio::process::Command::new(control_plane.binaries().path("kubectl"))
+                .env("KUBECONFIG", control_plane.kubeconfig())
+                .args(["create", "configmap", "by-kubectl", "--namespace", &t.name])
+                .output()
+                .await?;
+            assert!(
+                kubectl.status.success(),
+                "{}",
+                String::from_utf8_lossy(&kubectl.stderr)
+            );
+            t.api::<ConfigMap>().get("by-kubectl").await?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn waiting_in_vain_says_what_for_and_what_was_there_instead() {
+    let waited = drplan_testkit::eventually_within(std::time::Duration::ZERO, "rain", async || {
+        Ok(Seen::<()>::NotYet("sunshine".into()))
+    });
+    let error = waited.await.expect_err("it does not rain").to_string();
+    assert!(error.contains("for rain, last seen: sunshine"), "{error}");
+    assert_eq!(
+        eventually("sun", async || Ok(Seen::Done(1)))
+            .await
+            .expect("the sun shines"),
+        1
+    );
+}

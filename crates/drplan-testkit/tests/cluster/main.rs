@@ -1,0 +1,13 @@
+//! Proves the test kit on the real control plane. One binary, so that its tests share one.
+
+mod audit;
+mod control_plane;
+mod etcd;
+mod faults;
+mod jobs;
+mod leftovers;
+mod namespace;
+mod operator;
+mod processes;
+mod proxy;
+mod stand_in;

@@ -11,6 +11,7 @@ pub mod crds;
 pub mod decode;
 pub mod duration;
 pub mod execution;
+pub mod labels;
 pub mod limits;
 pub mod names;
 pub mod normalise;
@@ -20,19 +21,23 @@ pub mod problem;
 pub mod spellings;
 pub mod status;
 pub mod time;
+pub mod unknown_fields;
 pub mod workflow;
 
 pub use any_shape::{AnyObject, AnyShape};
-pub use crds::crds;
+pub use crds::{crds, crds_yaml};
 pub use decode::decode;
 pub use duration::GoDuration;
 pub use execution::{DRPlanExecution, DRPlanExecutionSpec};
 pub use names::{ActionName, ActionPath, ParameterName, StageName};
-pub use normalise::{Normalised, normalise_execution, normalise_plan, normalise_workflow};
+pub use normalise::{
+    Normalised, normalise_execution, normalise_execution_named, normalise_plan, normalise_workflow,
+};
 pub use plan::{DRPlan, DRPlanSpec};
 pub use problem::{Problem, ProblemKind, Problems, Severity};
 pub use status::{DRPlanExecutionStatus, DRPlanStatus, DRWorkflowStatus};
 pub use time::Time;
+pub use unknown_fields::unknown_fields;
 pub use workflow::{DRWorkflow, DRWorkflowSpec};
 
 /// The API group of the three kinds.

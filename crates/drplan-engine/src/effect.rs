@@ -146,7 +146,14 @@ pub struct Failure {
 impl Failure {
     /// A failure of this kind with this message and nothing else.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), status_code: None, retry_after_millis: None, exit_code: None, log: None }
+        Self {
+            kind,
+            message: message.into(),
+            status_code: None,
+            retry_after_millis: None,
+            exit_code: None,
+            log: None,
+        }
     }
 }
 

@@ -1,3 +1,38 @@
 //! Compile, check, advance, explain: decides what an execution does next. No I/O, no clock.
+//!
+//! [`compile`] turns a plan and its workflows into a [`Snapshot`], or into all of its problems. [`Run`] is a stored
+//! snapshot with its graph. [`advance`] decides, from what is recorded and what was seen, the next record and the
+//! effects that may follow once it is stored.
 
+mod action_phase;
+pub mod advance;
+pub mod announce;
+mod check;
+pub mod compile;
+pub mod data;
 pub mod effect;
+mod fields;
+mod fold;
+pub mod graph;
+mod job_name;
+pub mod parameters;
+mod phases;
+pub mod render;
+mod retry;
+mod run;
+mod settle;
+pub mod snapshot;
+mod texts;
+mod walk;
+
+pub use action_phase::{ActionEvent, IllegalTransition};
+pub use advance::{CancelWish, InFlight, Observed, Step, WaitingOn, advance};
+pub use announce::{Announcement, Level};
+pub use check::check_workflow;
+pub use compile::{
+    Compiled, ExecutionSource, PlanSource, WorkflowKey, WorkflowSource, compile, workflow_keys,
+};
+pub use graph::ActionIndex;
+pub use run::{Run, action_indices, action_status};
+pub use settle::derive;
+pub use snapshot::{Snapshot, SnapshotError};

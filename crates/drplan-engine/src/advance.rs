@@ -1,0 +1,122 @@
+//! Decides the next step of an execution.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use drplan_api::{ActionPath, Time, status::DRPlanExecutionStatus};
+
+use crate::{
+    action_phase::IllegalTransition,
+    announce::Announcement,
+    effect::{ActionEffect, Observation},
+    fold::Fold,
+    graph::ActionIndex,
+    run::Run,
+};
+
+/// All that the shell has seen and the record does not hold yet.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// The UID of the execution.
+    pub execution_uid: String,
+    /// What commands brought, by action.
+    pub results: BTreeMap<ActionIndex, Observation>,
+    /// Commands that this process is performing.
+    pub in_flight: BTreeMap<ActionIndex, InFlight>,
+    /// Actions whose newest intent was persisted and has certainly not been acted on: by this process, which has
+    /// not begun to; or by an earlier one, before its time had come.
+    pub fresh: BTreeSet<ActionIndex>,
+    /// A wish to end the run early.
+    pub cancel: Option<CancelWish>,
+    /// A wish to go on from Unknown.
+    pub resume: bool,
+    /// Milliseconds that the API server did not answer, if that was longer than the partition timeout.
+    pub lost_contact_millis: Option<u64>,
+    /// HTTP calls that may be sent now.
+    pub http_places: usize,
+}
+
+/// A command under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InFlight {
+    /// An HTTP call.
+    Call,
+    /// A Job is being created or looked up.
+    FindOrCreate,
+    /// A Job is awaited.
+    Await,
+    /// A Job is being deleted.
+    Stop,
+}
+
+/// A wish to end the run early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CancelWish {
+    /// Whether running actions are not awaited.
+    pub now: bool,
+    /// `by user`, `execution deleted`, `namespace terminating`, `snapshot lost`.
+    pub reason: String,
+}
+
+/// What to do next.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Persist this before performing `effects`, if it differs from what is persisted.
+    pub status: DRPlanExecutionStatus,
+    /// Perform these once `status` is persisted. One for an action that has another under way replaces it.
+    pub effects: Vec<(ActionIndex, ActionEffect)>,
+    /// Tell these once `status` is persisted.
+    pub announcements: Vec<Announcement>,
+    /// Why nothing more happens.
+    pub waiting_on: Vec<WaitingOn>,
+    /// Ask again at this time at the latest.
+    pub wake_at: Option<Time>,
+}
+
+/// Why an action, or the run, does not go on by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitingOn {
+    /// A command is under way.
+    Result(ActionPath),
+    /// The next attempt has a time.
+    Retry(ActionPath, Time),
+    /// All places for HTTP calls are taken.
+    HttpPlace(ActionPath),
+    /// A person must resume or cancel.
+    Person,
+}
+
+impl std::fmt::Display for WaitingOn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Result(path) => write!(f, "{path} is running"),
+            Self::Retry(path, time) => write!(f, "{path} is tried again at {time}"),
+            Self::HttpPlace(path) => write!(f, "{path} waits for one of the places under --max-http"),
+            Self::Person => write!(f, "a person must look and then resume or cancel"),
+        }
+    }
+}
+
+/// Decides the next step of an execution.
+///
+/// Level-triggered: reads everything recorded and everything seen, never "what changed". `run` is none where the
+/// snapshot is lost; then the only way is to the end, by cancellation.
+///
+/// # Errors
+/// [`IllegalTransition`] if record and engine disagree about what is possible; the run must not go on.
+///
+/// # Guarantees
+/// Every effect in the step has its intent in the step's status. A finished action has no effects. The same
+/// arguments give the same step.
+pub fn advance(
+    run: Option<&Run>,
+    status: &DRPlanExecutionStatus,
+    seen: &Observed,
+    now: Time,
+) -> Result<Step, IllegalTransition> {
+    let mut fold = Fold::new(run, status, seen, now);
+    fold.begin();
+    fold.take_commands();
+    fold.take_results()?;
+    fold.walk()?;
+    Ok(fold.settle())
+}

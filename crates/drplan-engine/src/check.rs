@@ -1,0 +1,351 @@
+//! Problems inside a workflow: what can be told from its text alone, and what its values reveal.
+
+use drplan_api::{
+    Problem, ProblemKind, Problems, Time,
+    canonical::{Action, Doing, Job, JobName, Work, Workflow},
+    names::is_dns_label,
+    status::DRPlanExecutionStatus,
+};
+use drplan_template::{Template, Value};
+use serde_json::Value as Json;
+
+use crate::{
+    data::{FIELDS, OUTPUT_FIELDS, data},
+    graph::ActionIndex,
+    parameters::convert,
+    run::Run,
+    texts::{Place, Text, texts},
+};
+
+/// Methods that an HTTP action may use.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// The problems of a workflow that its text alone shows.
+pub fn check_workflow(workflow: &Workflow) -> Problems {
+    let mut problems = Problems::new();
+    for (index, parameter) in workflow.parameters.iter().enumerate() {
+        if let Some(Err(kind)) = parameter
+            .default
+            .as_ref()
+            .map(|default| convert(parameter, default))
+        {
+            problems.push(Problem::error(format!("spec.parameters[{index}].default"), kind));
+        }
+    }
+    for (index, action) in workflow.actions.iter().enumerate() {
+        let at = format!("spec.actions[{index}]");
+        check_doing(
+            workflow,
+            &workflow.actions[..index],
+            &action.doing,
+            &at,
+            &mut problems,
+        );
+        if let Some(rollback) = &action.rollback {
+            let at = format!("{at}.rollback");
+            check_doing(
+                workflow,
+                &workflow.actions[..=index],
+                rollback,
+                &at,
+                &mut problems,
+            );
+        }
+    }
+    problems
+}
+
+fn check_doing(workflow: &Workflow, earlier: &[Action], doing: &Doing, at: &str, problems: &mut Problems) {
+    for text in texts(doing) {
+        let path = format!("{at}.{}", text.field);
+        match Template::parse(&text.source) {
+            Err(error) => problems.push(template_problem(path, error.to_string())),
+            Ok(template) => check_references(workflow, earlier, &template, &path, problems),
+        }
+    }
+    match &doing.work {
+        Work::Http(http) => {
+            let starts_well = ["http://", "https://", "{{"]
+                .iter()
+                .any(|start| http.url.trim_start().starts_with(start));
+            if !starts_well {
+                let message = "is not a URL that can be called; write http://… or https://…".to_owned();
+                problems.push(Problem::error(
+                    format!("{at}.http.url"),
+                    ProblemKind::Note { message },
+                ));
+            }
+            let method = http.method.to_ascii_uppercase();
+            if !method.contains("{{") && !METHODS.contains(&method.as_str()) {
+                let expected = format!("one of {}", METHODS.join(", "));
+                let kind = ProblemKind::UnknownValue {
+                    found: http.method.clone(),
+                    expected,
+                };
+                problems.push(Problem::error(format!("{at}.http.method"), kind));
+            }
+            for name in http.headers.keys().filter(|name| !is_token(name)) {
+                let kind = ProblemKind::BadName {
+                    found: name.clone(),
+                    rule: "a header name of letters, digits and -",
+                };
+                problems.push(Problem::error(format!("{at}.http.headers"), kind));
+            }
+        }
+        Work::Job(job) => check_job(job, at, problems),
+        Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => {}
+    }
+}
+
+fn check_job(job: &Job, at: &str, problems: &mut Problems) {
+    let (field, name) = match &job.name {
+        JobName::Fixed(name) => ("name", name),
+        JobName::Prefix(prefix) => ("generateName", prefix),
+    };
+    let literal = !name.contains("{{");
+    if literal && !is_dns_label(name.trim_end_matches('-')) {
+        let rule = "lower-case letters, digits and -, at most 63, not starting with -";
+        problems.push(Problem::error(
+            format!("{at}.job.{field}"),
+            ProblemKind::BadName {
+                found: name.clone(),
+                rule,
+            },
+        ));
+    }
+    let pod = job.spec.get("template").and_then(|template| template.get("spec"));
+    let containers = pod.and_then(|pod| pod.get("containers")).and_then(Json::as_array);
+    if containers.is_none_or(Vec::is_empty) {
+        let remedy = "list at least one container with name and image".to_owned();
+        problems.push(Problem::error(
+            format!("{at}.job.template.spec.containers"),
+            ProblemKind::Missing { remedy },
+        ));
+    }
+    let policy = pod
+        .and_then(|pod| pod.get("restartPolicy"))
+        .and_then(Json::as_str);
+    if !matches!(policy, Some("Never" | "OnFailure")) && !policy.is_some_and(|policy| policy.contains("{{")) {
+        let expected = "Never or OnFailure, the two that a Job takes".to_owned();
+        let kind = match policy {
+            None => ProblemKind::Missing {
+                remedy: format!("write {expected}"),
+            },
+            Some(found) => ProblemKind::UnknownValue {
+                found: found.to_owned(),
+                expected,
+            },
+        };
+        problems.push(Problem::error(
+            format!("{at}.job.template.spec.restartPolicy"),
+            kind,
+        ));
+    }
+    for (index, container) in containers.into_iter().flatten().enumerate() {
+        if passes_parameter_to_shell(container) {
+            let message =
+                "a parameter lands inside the text of a shell script, where its value is not quoted; \
+                           pass it as an environment variable or argument and use \"$NAME\""
+                    .to_owned();
+            let path = format!("{at}.job.template.spec.containers[{index}]");
+            problems.push(Problem::warning(path, ProblemKind::Note { message }));
+        }
+    }
+}
+
+/// Whether a container runs `sh -c` (or alike) on a text with a parameter in it.
+fn passes_parameter_to_shell(container: &Json) -> bool {
+    let words = |field: &str| {
+        container
+            .get(field)
+            .and_then(Json::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Json::as_str)
+    };
+    let all: Vec<&str> = words("command").chain(words("args")).collect();
+    let shell = all
+        .first()
+        .is_some_and(|first| first.rsplit('/').next().is_some_and(|name| name.ends_with("sh")));
+    let script = all
+        .iter()
+        .position(|word| word.starts_with('-') && word.ends_with('c'))
+        .and_then(|flag| all.get(flag + 1));
+    shell && script.is_some_and(|script| script.contains("{{") && script.contains(".params"))
+}
+
+fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+fn template_problem(path: impl Into<String>, message: String) -> Problem {
+    Problem::error(path, ProblemKind::Template { message })
+}
+
+fn check_references(
+    workflow: &Workflow,
+    earlier: &[Action],
+    template: &Template,
+    path: &str,
+    problems: &mut Problems,
+) {
+    let references = template.references();
+    let mut report = |position: &drplan_template::Position, message: String| {
+        problems.push(template_problem(
+            path,
+            format!("{message} (line {}, column {})", position.line, position.column),
+        ));
+    };
+    let declared: Vec<&str> = workflow
+        .parameters
+        .iter()
+        .map(|parameter| parameter.name.as_str())
+        .collect();
+    for (name, position) in references
+        .params
+        .iter()
+        .filter(|(name, _)| !declared.contains(&name.as_str()))
+    {
+        let known = if declared.is_empty() {
+            "it declares none".to_owned()
+        } else {
+            format!("it declares {}", declared.join(", "))
+        };
+        report(
+            position,
+            format!(
+                "parameter `{name}` is not declared; add it to spec.parameters of the workflow ({known})"
+            ),
+        );
+    }
+    for ((action, field), position) in &references.outputs {
+        if !earlier.iter().any(|known| known.name.as_str() == action) {
+            report(
+                position,
+                format!("`.outputs.{action}`: no action of that name runs earlier in this workflow"),
+            );
+        } else if let Some(field) = field
+            .as_ref()
+            .filter(|field| !OUTPUT_FIELDS.contains(&field.as_str()))
+        {
+            report(
+                position,
+                format!(
+                    "`.outputs.{action}.{field}` does not exist; outputs have {}",
+                    OUTPUT_FIELDS.join(", ")
+                ),
+            );
+        }
+    }
+    for (field, position) in references
+        .fields
+        .iter()
+        .filter(|(field, _)| !FIELDS.contains(&field.as_str()))
+    {
+        report(
+            position,
+            format!("`.{field}` does not exist; templates see .{}", FIELDS.join(", .")),
+        );
+    }
+}
+
+/// Problems that the values of a run reveal: numbers and durations that are none, names and namespaces that cannot
+/// be, and, as warnings, texts that would not render.
+pub(crate) fn check_values(run: &Run, served_namespaces: Option<&[String]>, problems: &mut Problems) {
+    for (stage, of_stage) in run.snapshot.stages.iter().enumerate() {
+        for (workflow, used) in of_stage.uses.iter().enumerate() {
+            let spec = &run.snapshot.workflows[used.workflow];
+            let object = format!(
+                "DRWorkflow {}/{} as spec.stages[{stage}].workflows[{workflow}]",
+                spec.namespace, spec.name
+            );
+            for (action, one) in spec.spec.actions.iter().enumerate() {
+                let at = ActionIndex {
+                    stage,
+                    workflow,
+                    action,
+                };
+                // Only what outputs do not decide is known now; the record is empty, so they are not there.
+                let data = data(run, &DRPlanExecutionStatus::default(), at, Time::from_millis(0));
+                let doings = [
+                    (String::new(), Some(&one.doing)),
+                    (".rollback".to_owned(), one.rollback.as_ref()),
+                ];
+                for (prefix, doing) in doings {
+                    for text in doing.into_iter().flat_map(texts) {
+                        let path = format!("spec.actions[{action}]{prefix}.{}", text.field);
+                        let found = check_value(&text, &data, served_namespaces, path);
+                        problems.extend(found.map(|problem| problem.of(&object)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn check_value(text: &Text, data: &Value, served: Option<&[String]>, path: String) -> Option<Problem> {
+    let template = Template::parse(&text.source).ok()?;
+    let references = template.references();
+    if !references.outputs.is_empty()
+        || references.outputs_dynamic.is_some()
+        || references.root_dynamic.is_some()
+    {
+        return None;
+    }
+    let rendered = match text.place {
+        Place::Url => template.render_url(data),
+        Place::Header => template.render_header(data),
+        Place::Body => template.render_body(data),
+        Place::Yaml => template.render_yaml(data),
+        Place::Plain | Place::Field | Place::Duration | Place::Integer | Place::Number => {
+            template.render_text(data)
+        }
+    };
+    let rendered = match rendered {
+        Ok(rendered) => rendered,
+        Err(error) => {
+            let message = format!("would not render with the values of this plan: {error}");
+            return Some(Problem::warning(path, ProblemKind::Template { message }));
+        }
+    };
+    let trimmed = rendered.trim();
+    let wrong = |expected: &str| {
+        Some(template_problem(
+            path.clone(),
+            format!("renders to what is not {expected}"),
+        ))
+    };
+    match text.place {
+        Place::Duration => match trimmed.parse::<drplan_api::GoDuration>() {
+            Ok(duration) if duration.as_millis() <= drplan_api::limits::TIMEOUT_SECONDS_MAX * 1000 => None,
+            Ok(_) => wrong("at most 24h"),
+            Err(source) => Some(Problem::error(path, ProblemKind::Duration { source })),
+        },
+        Place::Integer if trimmed.parse::<i64>().is_err() => wrong("a whole number"),
+        Place::Number if trimmed.parse::<f64>().is_err() => wrong("a number"),
+        Place::Plain if text.field.ends_with(".namespace") && !trimmed.is_empty() => {
+            let outside = served.is_some_and(|served| !served.iter().any(|one| one == trimmed));
+            if outside && text.field == "job.namespace" {
+                let kind = ProblemKind::NamespaceNotServed {
+                    namespace: trimmed.to_owned(),
+                };
+                Some(Problem::error(path, kind))
+            } else if !is_dns_label(trimmed) {
+                wrong("a namespace: lower-case letters, digits and -")
+            } else {
+                None
+            }
+        }
+        Place::Plain
+        | Place::Url
+        | Place::Header
+        | Place::Body
+        | Place::Yaml
+        | Place::Field
+        | Place::Integer
+        | Place::Number => None,
+    }
+}

@@ -1,0 +1,137 @@
+//! What the templates of an action see.
+
+use std::collections::BTreeMap;
+
+use drplan_api::{
+    Time,
+    status::{DRPlanExecutionStatus, ObjectRef, Outputs},
+};
+use drplan_template::Value;
+
+use crate::{
+    graph::ActionIndex,
+    run::{Run, action_status},
+};
+
+/// The top-level fields of the data, for checks: those a template may name.
+pub const FIELDS: [&str; 10] = [
+    "params",
+    "outputs",
+    "planName",
+    "planNamespace",
+    "executionName",
+    "executionUID",
+    "workflowName",
+    "stageName",
+    "timestamp",
+    "executionStartTime",
+];
+
+/// The fields of an action's outputs, for checks.
+pub const OUTPUT_FIELDS: [&str; 9] = [
+    "statusCode",
+    "duration",
+    "body",
+    "jobRef",
+    "exitCode",
+    "message",
+    "localizationRef",
+    "subscriptionRef",
+    "resourceRef",
+];
+
+/// The data of the action at `at`, whose first attempt began at `timestamp`.
+///
+/// # Guarantees
+/// It depends on the run and on recorded facts alone, so it is the same after a crash.
+pub fn data(run: &Run, status: &DRPlanExecutionStatus, at: ActionIndex, timestamp: Time) -> Value {
+    let start = status.start_time.unwrap_or(timestamp);
+    let snapshot = &run.snapshot;
+    let text = |text: &str| Value::String(text.to_owned());
+    let members = [
+        ("params", params(&run.used(at).values)),
+        ("outputs", outputs(run, status, at)),
+        ("planName", text(&snapshot.plan)),
+        ("planNamespace", text(&snapshot.namespace)),
+        ("executionName", text(&snapshot.execution)),
+        ("executionUID", text(&snapshot.execution_uid)),
+        ("workflowName", text(&run.workflow(at).name)),
+        ("stageName", text(snapshot.stages[at.stage].name.as_str())),
+        ("timestamp", text(&timestamp.to_string())),
+        ("executionStartTime", text(&start.to_string())),
+    ];
+    Value::Map(
+        members
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
+}
+
+/// `.params`: values as their parameter's type.
+pub fn params(values: &BTreeMap<String, serde_json::Value>) -> Value {
+    Value::Map(
+        values
+            .iter()
+            .map(|(name, value)| (name.clone(), Value::from(value.clone())))
+            .collect(),
+    )
+}
+
+/// `.outputs`: those of the actions before `at` in its workflow execution that have ended.
+fn outputs(run: &Run, status: &DRPlanExecutionStatus, at: ActionIndex) -> Value {
+    let earlier = (0..at.action).map(|action| ActionIndex { action, ..at });
+    let ended = earlier.filter_map(|earlier| {
+        let recorded = action_status(status, earlier).filter(|recorded| recorded.phase.is_ended())?;
+        Some((
+            run.action(earlier).name.as_str().to_owned(),
+            one(&recorded.outputs),
+        ))
+    });
+    Value::Map(ended.collect())
+}
+
+fn one(outputs: &Outputs) -> Value {
+    let mut members = BTreeMap::new();
+    let mut put = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            members.insert(name.to_owned(), value);
+        }
+    };
+    put(
+        "statusCode",
+        outputs.status_code.map(|code| Value::Int(i64::from(code))),
+    );
+    put("duration", outputs.duration.clone().map(Value::String));
+    put("body", outputs.body.clone().map(Value::String));
+    put("jobRef", outputs.job_ref.as_ref().map(reference));
+    put(
+        "exitCode",
+        outputs.exit_code.map(|code| Value::Int(i64::from(code))),
+    );
+    put("message", outputs.message.clone().map(Value::String));
+    put(
+        "localizationRef",
+        outputs.localization_ref.as_ref().map(reference),
+    );
+    put(
+        "subscriptionRef",
+        outputs.subscription_ref.as_ref().map(reference),
+    );
+    put("resourceRef", outputs.resource_ref.as_ref().map(reference));
+    Value::Map(members)
+}
+
+fn reference(object: &ObjectRef) -> Value {
+    let members = [
+        ("apiVersion", object.api_version.as_ref()),
+        ("kind", object.kind.as_ref()),
+        ("name", Some(&object.name)),
+        ("namespace", object.namespace.as_ref()),
+        ("uid", object.uid.as_ref()),
+    ];
+    let present = members
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), Value::String(value?.clone()))));
+    Value::Map(present.collect())
+}

@@ -1,0 +1,285 @@
+//! From an action and its data to the command that is sent.
+
+use std::collections::BTreeMap;
+
+use drplan_api::{
+    ActionPath, GoDuration, Time,
+    canonical::{Deferred, Doing, Http, Job, JobName, Work},
+    labels,
+    limits::TIMEOUT_SECONDS_MAX,
+    status::{DRPlanExecutionStatus, ObjectRef},
+};
+use drplan_template::{Template, Value};
+use serde_json::{Value as Json, json};
+
+use crate::{
+    effect::{Command, HttpCall, JobCreation},
+    fields,
+    graph::ActionIndex,
+    job_name,
+    run::Run,
+};
+
+/// The bound of one attempt where none is written: contract, section 2.
+pub fn default_timeout(work: &Work) -> GoDuration {
+    match work {
+        Work::Http(_) => GoDuration::from_secs(60),
+        Work::Job(_) => GoDuration::from_secs(60 * 60),
+        Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => {
+            GoDuration::from_secs(5 * 60)
+        }
+    }
+}
+
+/// Why an action cannot be rendered: the field and what is wrong with it, without any value.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct RenderError {
+    /// The field below the action.
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl RenderError {
+    fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// An attempt of an action, rendered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rendered {
+    /// What to send.
+    pub command: Command,
+    /// What it makes, known before it is made: a Job's name and namespace.
+    pub target: Option<ObjectRef>,
+}
+
+/// The command of attempt `attempt` of the action at `at`, whose attempt may begin at `attempt_time`.
+///
+/// # Errors
+/// [`RenderError`] for the first text that does not render, or renders to what it must not be.
+pub fn render(
+    run: &Run,
+    status: &DRPlanExecutionStatus,
+    at: ActionIndex,
+    attempt: Attempt,
+) -> Result<Rendered, RenderError> {
+    let data = crate::data::data(run, status, at, attempt.first_start);
+    let doing = &run.action(at).doing;
+    let timeout = timeout(doing, &data)?;
+    match &doing.work {
+        Work::Http(http) => {
+            let call = http_call(http, &data, timeout, run.keeps_body(at))?;
+            Ok(Rendered {
+                command: Command::Call(call),
+                target: None,
+            })
+        }
+        Work::Job(job) => {
+            let deadline = attempt.time.plus_millis(timeout.as_millis());
+            let creation = job_creation(run, job, &data, &run.path(at), attempt.number, deadline)?;
+            Ok(Rendered {
+                target: Some(creation.target.clone()),
+                command: Command::CreateJob(creation),
+            })
+        }
+        Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => Err(RenderError::new(
+            "type",
+            format!(
+                "{} actions are not available in this release",
+                doing.work.type_name()
+            ),
+        )),
+    }
+}
+
+/// Which attempt is rendered, and its times.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// When it may begin.
+    pub time: Time,
+    /// When the action's first attempt began: `.timestamp`.
+    pub first_start: Time,
+}
+
+/// The bound of one attempt.
+///
+/// # Errors
+/// [`RenderError`] if it is a template that does not render to a duration of at most 24 h.
+pub fn timeout(doing: &Doing, data: &Value) -> Result<GoDuration, RenderError> {
+    match &doing.timeout {
+        None => Ok(default_timeout(&doing.work)),
+        Some(deferred) => duration("timeout", deferred, data),
+    }
+}
+
+/// A duration, or what its template renders to.
+///
+/// # Errors
+/// [`RenderError`] if that is no duration between 0 and 24 h.
+pub fn duration(
+    field: &str,
+    deferred: &Deferred<GoDuration>,
+    data: &Value,
+) -> Result<GoDuration, RenderError> {
+    let duration = match deferred {
+        Deferred::Value(duration) => *duration,
+        Deferred::Template(source) => {
+            let text = plain(field, source, data)?;
+            text.trim()
+                .parse()
+                .map_err(|error| RenderError::new(field, format!("renders to what is {error}")))?
+        }
+    };
+    if duration > GoDuration::from_secs(TIMEOUT_SECONDS_MAX) {
+        return Err(RenderError::new(
+            field,
+            "renders to more than 24h, the longest possible",
+        ));
+    }
+    Ok(duration)
+}
+
+/// A number, or what its template renders to.
+///
+/// # Errors
+/// [`RenderError`] if that does not parse.
+pub fn number<T: std::str::FromStr + Copy>(
+    field: &str,
+    deferred: &Deferred<T>,
+    data: &Value,
+) -> Result<T, RenderError> {
+    match deferred {
+        Deferred::Value(value) => Ok(*value),
+        Deferred::Template(source) => {
+            let text = plain(field, source, data)?;
+            text.trim()
+                .parse()
+                .map_err(|_| RenderError::new(field, "does not render to a number in range"))
+        }
+    }
+}
+
+fn parse(field: &str, source: &str) -> Result<Template, RenderError> {
+    Template::parse(source).map_err(|error| RenderError::new(field, error.to_string()))
+}
+
+fn plain(field: &str, source: &str, data: &Value) -> Result<String, RenderError> {
+    parse(field, source)?
+        .render_text(data)
+        .map_err(|error| RenderError::new(field, error.to_string()))
+}
+
+fn http_call(
+    http: &Http,
+    data: &Value,
+    timeout: GoDuration,
+    keep_body: bool,
+) -> Result<HttpCall, RenderError> {
+    let url = parse("http.url", &http.url)?
+        .render_url(data)
+        .map_err(|error| RenderError::new("http.url", error.to_string()))?;
+    let mut headers = BTreeMap::new();
+    for (name, source) in &http.headers {
+        let field = format!("http.headers.{name}");
+        let value = parse(&field, source)?.render_header(data);
+        headers.insert(
+            name.clone(),
+            value.map_err(|error| RenderError::new(field, error.to_string()))?,
+        );
+    }
+    let body = match &http.body {
+        None => None,
+        Some(source) => {
+            let body = parse("http.body", source)?.render_body(data);
+            Some(body.map_err(|error| RenderError::new("http.body", error.to_string()))?)
+        }
+    };
+    let ca_bundle = http
+        .ca_bundle
+        .as_ref()
+        .map(|source| plain("http.caBundle", source, data))
+        .transpose()?;
+    Ok(HttpCall {
+        url: url.trim().to_owned(),
+        method: plain("http.method", &http.method, data)?
+            .trim()
+            .to_ascii_uppercase(),
+        headers,
+        body,
+        success_codes: http.success_codes.clone(),
+        follow_redirects: http.follow_redirects,
+        ca_bundle,
+        insecure_skip_verify: http.insecure_skip_verify,
+        keep_body,
+        timeout,
+    })
+}
+
+fn job_creation(
+    run: &Run,
+    job: &Job,
+    data: &Value,
+    path: &ActionPath,
+    attempt: u32,
+    deadline: Time,
+) -> Result<JobCreation, RenderError> {
+    let snapshot = &run.snapshot;
+    let namespace = match &job.namespace {
+        None => snapshot.namespace.clone(),
+        Some(source) => match plain("job.namespace", source, data)?.trim() {
+            "" => snapshot.namespace.clone(),
+            namespace => namespace.to_owned(),
+        },
+    };
+    let name = match &job.name {
+        JobName::Fixed(source) => job_name::fixed(plain("job.name", source, data)?.trim(), attempt),
+        JobName::Prefix(source) => {
+            let prefix = plain("job.generateName", source, data)?;
+            job_name::generated(prefix.trim(), &snapshot.execution_uid, path, attempt)
+        }
+    };
+    let strings = |field: &str, map: &BTreeMap<String, String>| {
+        let rendered = map.iter().map(|(key, source)| {
+            Ok((
+                key.clone(),
+                Json::String(plain(&format!("{field}.{key}"), source, data)?),
+            ))
+        });
+        rendered.collect::<Result<serde_json::Map<_, _>, RenderError>>()
+    };
+    let mut object_labels = strings("job.template.metadata.labels", &job.labels)?;
+    object_labels.insert(labels::EXECUTION.into(), snapshot.execution.clone().into());
+    object_labels.insert(labels::PLAN.into(), snapshot.plan.clone().into());
+    object_labels.insert(labels::PLAN_NAMESPACE.into(), snapshot.namespace.clone().into());
+    let mut annotations = strings("job.template.metadata.annotations", &job.annotations)?;
+    annotations.insert(
+        labels::EXECUTION_UID.into(),
+        snapshot.execution_uid.clone().into(),
+    );
+    annotations.insert(labels::ACTION_PATH.into(), path.as_str().into());
+    annotations.insert(labels::ATTEMPT.into(), attempt.to_string().into());
+    let manifest = json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": namespace, "labels": object_labels, "annotations": annotations},
+        "spec": fields::render_job_spec(&job.spec, data)?,
+    });
+    let target = ObjectRef {
+        name,
+        namespace: Some(namespace),
+        ..ObjectRef::default()
+    };
+    Ok(JobCreation {
+        target,
+        manifest,
+        deadline,
+    })
+}

@@ -1,0 +1,219 @@
+//! A run ready to be advanced: its snapshot and the graph compiled from it.
+
+use std::collections::BTreeSet;
+
+use drplan_api::{
+    ActionPath, Time,
+    canonical::{Action, Work},
+    status::{ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecution, WorkflowRef},
+};
+
+use crate::{
+    effect::EffectIdentity,
+    graph::{ActionIndex, Graph, path_of},
+    parameters::shown,
+    snapshot::{Snapshot, SnapshotUse, SnapshotWorkflow},
+    texts,
+};
+
+/// A snapshot with its graph.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// What was stored.
+    pub snapshot: Snapshot,
+    /// What follows from it.
+    pub graph: Graph,
+    /// Actions whose response body a later template reads.
+    bodies: BTreeSet<ActionIndex>,
+}
+
+impl Run {
+    /// The run of `snapshot`.
+    pub fn new(snapshot: Snapshot) -> Self {
+        let graph = Graph::new(&snapshot);
+        let bodies = graph.actions().filter(|at| keeps_body(&snapshot, *at)).collect();
+        Self {
+            snapshot,
+            graph,
+            bodies,
+        }
+    }
+
+    /// The action at `at`.
+    pub fn action(&self, at: ActionIndex) -> &Action {
+        &self.workflow(at).spec.actions[at.action]
+    }
+
+    /// The workflow that the action at `at` belongs to.
+    pub fn workflow(&self, at: ActionIndex) -> &SnapshotWorkflow {
+        &self.snapshot.workflows[self.used(at).workflow]
+    }
+
+    /// The use of a workflow that the action at `at` belongs to.
+    pub fn used(&self, at: ActionIndex) -> &SnapshotUse {
+        &self.snapshot.stages[at.stage].uses[at.workflow]
+    }
+
+    /// The path of the action at `at`.
+    pub fn path(&self, at: ActionIndex) -> ActionPath {
+        path_of(&self.snapshot, at)
+    }
+
+    /// The identity of the effects of the action at `at`.
+    pub fn identity(&self, at: ActionIndex) -> EffectIdentity {
+        EffectIdentity {
+            execution_uid: self.snapshot.execution_uid.clone(),
+            path: self.path(at),
+        }
+    }
+
+    /// Whether the response body of the action at `at` is kept.
+    pub fn keeps_body(&self, at: ActionIndex) -> bool {
+        self.bodies.contains(&at)
+    }
+
+    /// The status of this run before anything has begun: every step Pending, the clock not started.
+    pub fn initial_status(&self) -> DRPlanExecutionStatus {
+        let stages = self.snapshot.stages.iter().map(|stage| StageStatus {
+            name: stage.name.as_str().to_owned(),
+            parallel: stage.parallel,
+            depends_on: stage
+                .after
+                .iter()
+                .map(|before| self.snapshot.stages[*before].name.as_str().to_owned())
+                .collect(),
+            workflow_executions: stage
+                .uses
+                .iter()
+                .map(|used| self.initial_workflow(used))
+                .collect(),
+            ..StageStatus::default()
+        });
+        let mut status = DRPlanExecutionStatus {
+            format_version: Some(drplan_api::status::FORMAT_VERSION),
+            plan: self.snapshot.plan.clone(),
+            operation_type: "Execute".to_owned(),
+            service_account_name: self.snapshot.service_account_name.clone(),
+            stage_statuses: stages.collect(),
+            ..DRPlanExecutionStatus::default()
+        };
+        share_params(&mut status);
+        status
+    }
+
+    fn initial_workflow(&self, used: &SnapshotUse) -> WorkflowExecution {
+        let workflow = &self.snapshot.workflows[used.workflow];
+        let action = |action: &Action| ActionStatus {
+            name: action.name.as_str().to_owned(),
+            ..ActionStatus::default()
+        };
+        WorkflowExecution {
+            workflow_ref: WorkflowRef {
+                name: workflow.name.clone(),
+                namespace: workflow.namespace.clone(),
+            },
+            resolved_params: used
+                .values
+                .iter()
+                .map(|(name, value)| (name.clone(), shown(value)))
+                .collect(),
+            action_statuses: workflow.spec.actions.iter().map(action).collect(),
+            ..WorkflowExecution::default()
+        }
+    }
+
+    /// When a run that began at `start` is over, if the plan bounds it.
+    pub fn deadline(&self, start: Time) -> Option<Time> {
+        self.snapshot
+            .timeout
+            .map(|timeout| start.plus_millis(timeout.as_millis()))
+    }
+}
+
+/// Moves the values that every use agrees on to the plan-wide map; a use keeps what differs.
+fn share_params(status: &mut DRPlanExecutionStatus) {
+    let mut seen = std::collections::BTreeMap::<String, Option<String>>::new();
+    let uses = || {
+        status
+            .stage_statuses
+            .iter()
+            .flat_map(|stage| &stage.workflow_executions)
+    };
+    for (name, value) in uses().flat_map(|used| &used.resolved_params) {
+        seen.entry(name.clone())
+            .and_modify(|one| {
+                if one.as_ref() != Some(value) {
+                    *one = None;
+                }
+            })
+            .or_insert_with(|| Some(value.clone()));
+    }
+    status.resolved_params = seen
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect();
+    for used in status
+        .stage_statuses
+        .iter_mut()
+        .flat_map(|stage| &mut stage.workflow_executions)
+    {
+        used.resolved_params
+            .retain(|name, _| !status.resolved_params.contains_key(name));
+    }
+}
+
+/// Whether the action asks for its body, or any template behind it in its workflow reads it.
+fn keeps_body(snapshot: &Snapshot, at: ActionIndex) -> bool {
+    let workflow = &snapshot.workflows[snapshot.stages[at.stage].uses[at.workflow].workflow].spec;
+    let action = &workflow.actions[at.action];
+    let Work::Http(http) = &action.doing.work else {
+        return false;
+    };
+    http.save_body
+        || workflow.actions.iter().any(|reader| {
+            let doings = std::iter::once(&reader.doing).chain(&reader.rollback);
+            doings
+                .flat_map(texts::texts)
+                .any(|text| text.reads_output(action.name.as_str(), "body"))
+        })
+}
+
+/// The status of the action at `at`; none if the record does not have it.
+pub fn action_status(status: &DRPlanExecutionStatus, at: ActionIndex) -> Option<&ActionStatus> {
+    status
+        .stage_statuses
+        .get(at.stage)?
+        .workflow_executions
+        .get(at.workflow)?
+        .action_statuses
+        .get(at.action)
+}
+
+/// The same, to change it.
+pub(crate) fn action_status_mut(
+    status: &mut DRPlanExecutionStatus,
+    at: ActionIndex,
+) -> Option<&mut ActionStatus> {
+    let stage = status.stage_statuses.get_mut(at.stage)?;
+    stage
+        .workflow_executions
+        .get_mut(at.workflow)?
+        .action_statuses
+        .get_mut(at.action)
+}
+
+/// The places of all actions of `status`, in plan order.
+pub fn action_indices(status: &DRPlanExecutionStatus) -> Vec<ActionIndex> {
+    let mut indices = Vec::new();
+    for (stage, stage_status) in status.stage_statuses.iter().enumerate() {
+        for (workflow, execution) in stage_status.workflow_executions.iter().enumerate() {
+            let actions = 0..execution.action_statuses.len();
+            indices.extend(actions.map(|action| ActionIndex {
+                stage,
+                workflow,
+                action,
+            }));
+        }
+    }
+    indices
+}

@@ -1,0 +1,309 @@
+//! The end of a pass: what follows from the phases of the actions is written beside them.
+
+use drplan_api::{
+    ActionPath, GoDuration, Time,
+    status::{
+        ActionStatus, Condition, DRPlanExecutionStatus, ExecutionPhase, NamedOutputs, StageStatus, StepPhase,
+        WorkflowExecution, set_condition,
+    },
+};
+
+use crate::{
+    advance::Step,
+    announce::{Announcement, Level},
+    fold::Fold,
+    graph::ActionIndex,
+    phases::{stage_phase, summarise, workflow_phase},
+    run::{action_indices, action_status},
+};
+
+/// Actions of a plan of one workflow up to which the flat lists of the user guide are written: twice the record.
+const FLAT_ACTIONS_MAX: usize = 50;
+
+impl Fold<'_> {
+    /// Derives phases, times, counts, message and conditions, and says what to do next.
+    pub(crate) fn settle(mut self) -> Step {
+        self.settle_stages();
+        self.settle_run();
+        derive(&mut self.status, self.now);
+        Step {
+            status: self.status,
+            effects: self.effects,
+            announcements: self.announcements,
+            waiting_on: self.waiting_on,
+            wake_at: self.wake_at,
+        }
+    }
+
+    fn settle_stages(&mut self) {
+        let mut stages = std::mem::take(&mut self.status.stage_statuses);
+        for (index, stage) in stages.iter_mut().enumerate() {
+            for (position, workflow) in stage.workflow_executions.iter_mut().enumerate() {
+                let phase = workflow_phase(workflow);
+                if phase != workflow.phase {
+                    let name = format!("{}/{}[{position}]", stage.name, workflow.workflow_ref.name);
+                    self.announce_group("Workflow", &name, phase, false);
+                }
+                settle_workflow(workflow, phase);
+            }
+            let phase = stage_phase(stage);
+            let known = self
+                .before
+                .stage_statuses
+                .get(index)
+                .map_or(StepPhase::Pending, |before| before.phase);
+            if phase != known {
+                // A stage that began and ended in one pass is told of both.
+                if !known.is_ended()
+                    && known != StepPhase::Running
+                    && phase.is_ended()
+                    && phase != StepPhase::Skipped
+                {
+                    self.announce_group("Stage", &stage.name, StepPhase::Running, true);
+                }
+                self.announce_group("Stage", &stage.name, phase, true);
+            }
+            settle_stage(stage, phase);
+        }
+        self.status.stage_statuses = stages;
+    }
+
+    fn announce_group(&mut self, what: &str, name: &str, phase: StepPhase, event: bool) {
+        let (level, reason, verb) = match (phase, what) {
+            (StepPhase::Pending, _) => return,
+            (StepPhase::Running, "Stage") => (Level::Info, "StageStarted", "started"),
+            (StepPhase::Succeeded, "Stage") => (Level::Info, "StageSucceeded", "succeeded"),
+            (StepPhase::Failed, "Stage") => (Level::Warning, "StageFailed", "failed"),
+            (StepPhase::Skipped, "Stage") => (Level::Info, "StageSkipped", "skipped"),
+            (StepPhase::Running, _) => (Level::Info, "WorkflowStarted", "started"),
+            (StepPhase::Succeeded, _) => (Level::Info, "WorkflowSucceeded", "succeeded"),
+            (StepPhase::Failed, _) => (Level::Warning, "WorkflowFailed", "failed"),
+            (StepPhase::Skipped, _) => (Level::Info, "WorkflowSkipped", "skipped"),
+        };
+        let announcement = Announcement::new(level, reason, format!("{what} {name} {verb}"));
+        self.announcements.push(if event {
+            announcement
+        } else {
+            announcement.log_only()
+        });
+    }
+
+    /// The phase of the run, once every action has ended.
+    fn settle_run(&mut self) {
+        if self.status.phase != ExecutionPhase::Running {
+            return;
+        }
+        let summary = summarise(&self.status);
+        if summary.pending_actions + summary.running_actions > 0 {
+            let running = action_indices(&self.status)
+                .into_iter()
+                .find(|at| self.is(*at, StepPhase::Running));
+            self.status.message = match (&self.status.cancellation, running) {
+                (Some(_), Some(at)) => format!("cancelling: waiting for {}", self.path_text(at)),
+                _ => String::new(),
+            };
+            return;
+        }
+        self.status.completion_time = Some(self.now);
+        let took = self
+            .status
+            .start_time
+            .map_or(0, |start| self.now.millis_since(start));
+        let took = GoDuration::from_millis(took).to_string();
+        let failed = action_indices(&self.status)
+            .into_iter()
+            .find(|at| self.is(*at, StepPhase::Failed));
+        let (phase, announcement) = match (&self.status.cancellation, failed) {
+            (Some(cancellation), _) => {
+                self.status.message = format!("Execution cancelled {}", cancellation.reason);
+                (
+                    ExecutionPhase::Cancelled,
+                    Announcement::new(Level::Warning, "ExecutionCancelled", self.status.message.clone()),
+                )
+            }
+            (None, Some(at)) => {
+                let path = self.path_text(at);
+                let cause =
+                    action_status(&self.status, at).map_or(String::new(), |action| action.message.clone());
+                let others = match summary.failed_actions {
+                    0 | 1 => String::new(),
+                    failed => format!(" (and {} more)", failed - 1),
+                };
+                self.status.message = format!(
+                    "Action '{path}' failed: {cause}{others}; mend the cause, then create a new execution"
+                );
+                let message = format!("Execution failed at action {}: {cause}", self.announced_name(at));
+                (
+                    ExecutionPhase::Failed,
+                    Announcement::new(Level::Error, "ExecutionFailed", message),
+                )
+            }
+            (None, None) if summary.skipped_actions > 0 => {
+                self.status.message =
+                    "PlanTimeout: the plan's timeout has passed; raise spec.timeout of the plan, then create a new execution".to_owned();
+                (
+                    ExecutionPhase::Failed,
+                    Announcement::new(Level::Error, "ExecutionFailed", self.status.message.clone()),
+                )
+            }
+            (None, None) => {
+                self.status.message = format!("{} actions succeeded in {took}", summary.completed_actions);
+                let message = format!("Execution completed successfully in {took}");
+                (
+                    ExecutionPhase::Succeeded,
+                    Announcement::new(Level::Info, "ExecutionSucceeded", message),
+                )
+            }
+        };
+        self.status.phase = phase;
+        self.announce(announcement);
+    }
+
+    fn is(&self, at: ActionIndex, phase: StepPhase) -> bool {
+        action_status(&self.status, at).is_some_and(|action| action.phase == phase)
+    }
+}
+
+/// Writes what follows from the rest of `status`: progress, counts, duration, conditions, the flat lists.
+pub fn derive(status: &mut DRPlanExecutionStatus, now: Time) {
+    let summary = summarise(status);
+    let ended = summary.completed_actions + summary.failed_actions + summary.skipped_actions;
+    status.progress = if summary.total_actions > 0 {
+        format!("{ended}/{}", summary.total_actions)
+    } else {
+        String::new()
+    };
+    status.summary = (summary.total_actions > 0).then_some(summary);
+    status.duration = span(status.start_time, status.completion_time);
+    let mut conditions: Vec<Condition> = std::mem::take(&mut status.conditions);
+    let phase = status.phase.as_str();
+    if let Some(cancellation) = &status.cancellation {
+        set_condition(
+            &mut conditions,
+            "Cancelling",
+            !status.phase.is_terminal(),
+            "CancelRequested",
+            &cancellation.reason,
+            now,
+        );
+    }
+    if status.phase.is_terminal() {
+        set_condition(&mut conditions, "Complete", true, phase, "", now);
+        set_condition(
+            &mut conditions,
+            "Succeeded",
+            status.phase == ExecutionPhase::Succeeded,
+            phase,
+            "",
+            now,
+        );
+    }
+    status.conditions = conditions;
+    flatten(status);
+}
+
+fn flatten(status: &mut DRPlanExecutionStatus) {
+    let actions: &[ActionStatus] = match status.stage_statuses.as_slice() {
+        [stage] => match stage.workflow_executions.as_slice() {
+            [workflow] if workflow.action_statuses.len() <= FLAT_ACTIONS_MAX => &workflow.action_statuses,
+            _ => &[],
+        },
+        _ => &[],
+    };
+    let without_outputs = |action: &ActionStatus| ActionStatus {
+        outputs: Default::default(),
+        ..action.clone()
+    };
+    status.action_statuses = actions.iter().map(without_outputs).collect();
+    let with_outputs = actions.iter().filter(|action| !action.outputs.is_empty());
+    status.outputs = with_outputs
+        .map(|action| NamedOutputs {
+            action_name: action.name.clone(),
+            outputs: action.outputs.clone(),
+        })
+        .collect();
+}
+
+fn settle_workflow(workflow: &mut WorkflowExecution, phase: StepPhase) {
+    let actions = &workflow.action_statuses;
+    let completed = actions
+        .iter()
+        .filter(|action| action.phase == StepPhase::Succeeded)
+        .count();
+    workflow.progress = format!("{completed}/{} actions completed", actions.len());
+    workflow.current_action = actions
+        .iter()
+        .find(|action| action.phase == StepPhase::Running)
+        .map(|action| action.name.clone());
+    workflow.start_time = actions.iter().filter_map(|action| action.start_time).min();
+    workflow.completion_time = phase
+        .is_ended()
+        .then(|| actions.iter().filter_map(|action| action.completion_time).max())
+        .flatten();
+    workflow.duration = span(workflow.start_time, workflow.completion_time);
+    let failed = actions
+        .iter()
+        .filter(|action| action.phase == StepPhase::Failed)
+        .count();
+    workflow.message = match phase {
+        StepPhase::Failed if failed == 0 => "cancelled".to_owned(),
+        StepPhase::Failed => format!("{failed} of {} actions failed", actions.len()),
+        StepPhase::Skipped => actions
+            .first()
+            .map(|action| action.message.clone())
+            .unwrap_or_default(),
+        StepPhase::Pending | StepPhase::Running | StepPhase::Succeeded => String::new(),
+    };
+    workflow.phase = phase;
+}
+
+fn settle_stage(stage: &mut StageStatus, phase: StepPhase) {
+    let workflows = &stage.workflow_executions;
+    stage.start_time = workflows.iter().filter_map(|workflow| workflow.start_time).min();
+    stage.completion_time = phase
+        .is_ended()
+        .then(|| {
+            workflows
+                .iter()
+                .filter_map(|workflow| workflow.completion_time)
+                .max()
+        })
+        .flatten();
+    stage.duration = span(stage.start_time, stage.completion_time);
+    let failed = workflows
+        .iter()
+        .filter(|workflow| workflow.phase == StepPhase::Failed && workflow.message != "cancelled")
+        .count();
+    stage.message = match phase {
+        StepPhase::Failed if failed == 0 => "cancelled".to_owned(),
+        StepPhase::Failed => format!("{failed} of {} workflows failed", workflows.len()),
+        StepPhase::Skipped => workflows
+            .first()
+            .map(|workflow| workflow.message.clone())
+            .unwrap_or_default(),
+        StepPhase::Pending | StepPhase::Running | StepPhase::Succeeded => String::new(),
+    };
+    stage.phase = phase;
+}
+
+fn span(start: Option<Time>, end: Option<Time>) -> Option<String> {
+    Some(GoDuration::from_millis(end?.millis_since(start?)).to_string())
+}
+
+/// The path of the action at `at`, from the record alone.
+pub(crate) fn recorded_path(status: &DRPlanExecutionStatus, at: ActionIndex) -> ActionPath {
+    let stage = status.stage_statuses.get(at.stage);
+    let workflow = stage.and_then(|stage| stage.workflow_executions.get(at.workflow));
+    let action = workflow.and_then(|workflow| workflow.action_statuses.get(at.action));
+    ActionPath::recorded(
+        stage.map_or("", |stage| stage.name.as_str()),
+        workflow.map_or("", |workflow| workflow.workflow_ref.name.as_str()),
+        at.workflow,
+        action.map_or("", |action| action.name.as_str()),
+    )
+}
+
+/// The same as text.
+pub(crate) fn path_text(status: &DRPlanExecutionStatus, at: ActionIndex) -> String {
+    recorded_path(status, at).as_str().to_owned()
+}

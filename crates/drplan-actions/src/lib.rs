@@ -1,1 +1,92 @@
 //! Performs and observes the effects of actions: HTTP calls and Jobs.
+//!
+//! [`Performer::perform`] does one [`ActionEffect`] as one [`Identity`] and answers with one [`Outcome`]. Nothing
+//! here decides whether anything is tried again, and nothing here writes a status: that is the engine's and the
+//! shell's. Dropping a future of this crate stops the waiting and undoes nothing; performing the same effect again
+//! finds what is there.
+
+pub mod api_error;
+mod deadline;
+pub mod http;
+pub mod identity;
+mod job;
+pub mod job_watch;
+mod text;
+
+use std::time::Duration;
+
+use drplan_api::status::ObjectRef;
+use drplan_engine::effect::{ActionEffect, Command, Failure, FailureKind, Outcome};
+
+pub use api_error::ApiError;
+pub use http::{Destinations, HttpCaller, HttpSettings};
+pub use identity::{Identity, IdentityClients};
+pub use job_watch::JobWatch;
+
+/// Performs effects of actions. One for the process, shared by all runs.
+#[derive(Clone)]
+pub struct Performer {
+    identities: IdentityClients,
+    http: HttpCaller,
+    jobs: JobWatch,
+    relist: Duration,
+}
+
+impl Performer {
+    /// Performs Kubernetes effects through `base`, impersonating from there, and HTTP calls through `http`.
+    ///
+    /// A Job that is waited for is read again at every notice of `jobs`, and every `relist` in case one was lost.
+    ///
+    /// # Assumptions
+    /// `base` was made with `default_retry: false`: kube would send a request up to fifteen times more by itself
+    /// on 429, 503 and 504. Nothing breaks if it does, since every request here may be repeated, but an attempt
+    /// that the engine counts as one is then many.
+    pub fn new(base: kube::Client, http: HttpCaller, jobs: JobWatch, relist: Duration) -> Self {
+        Self {
+            identities: IdentityClients::new(base),
+            http,
+            jobs,
+            relist,
+        }
+    }
+
+    /// Does what `effect` says, as `identity`, and tells what became of it.
+    ///
+    /// # Guarantees
+    /// Performed twice, at once or after a crash, it makes no second Job; a call is sent each time, under the same
+    /// `Idempotency-Key`. Messages are one line and hold no header, body, URL query or user name.
+    pub async fn perform(&self, identity: &Identity, effect: &ActionEffect) -> Outcome {
+        if let Command::Call(call) = &effect.command {
+            return self.http.call(&effect.identity, call).await;
+        }
+        let client = match self.identities.client(identity) {
+            Ok(client) => client,
+            Err(error) => return Outcome::Failed(Failure::new(FailureKind::Render, error.to_string())),
+        };
+        let jobs = job::Access {
+            client,
+            watch: self.jobs.clone(),
+            relist: self.relist,
+        };
+        let maker = job::Maker::of(effect);
+        match &effect.command {
+            Command::Call(call) => self.http.call(&effect.identity, call).await,
+            Command::CreateJob(creation) => job::create(&jobs, &maker, creation).await,
+            Command::AwaitJob(wait) => job::await_end(&jobs, &maker, wait).await,
+            Command::FindJob(job) => job::find(&jobs, &maker, job).await,
+            Command::StopJob(job) => job::stop(&jobs, &maker, job).await,
+        }
+    }
+
+    /// Lets Kubernetes delete the ended `job` after `seconds`; to be called once its result is stored.
+    ///
+    /// # Errors
+    /// The API server's refusal, also if another Job has that name now. Nothing depends on it: log it.
+    pub async fn set_ttl(&self, identity: &Identity, job: &ObjectRef, seconds: i32) -> Result<(), ApiError> {
+        let client = self
+            .identities
+            .client(identity)
+            .map_err(|error| ApiError::refused(error.to_string()))?;
+        job::set_ttl(&client, job, seconds).await
+    }
+}

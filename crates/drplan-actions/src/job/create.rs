@@ -1,0 +1,103 @@
+//! Creating an attempt's Job, exactly once.
+
+use std::time::Duration;
+
+use drplan_engine::effect::{Failure, FailureKind, JobCreation, Outcome};
+
+use super::{
+    Access, Maker,
+    find::{Found, look, look_until_known, never_created, unknown},
+    patience::Patience,
+    server, shown,
+};
+use crate::{ApiError, deadline::Deadline, job_watch::SlimJob};
+
+/// The pause between two looks at a namesake that is being deleted.
+const NAMESAKE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Creates the Job of `creation`, or adopts it if this attempt made it before.
+///
+/// A namesake that is being deleted is waited for until the deadline. A request whose answer is lost is followed by
+/// a look: the outcome says whether there is a Job. After the deadline nothing is created, only found.
+pub(crate) async fn create(access: &Access, maker: &Maker<'_>, creation: &JobCreation) -> Outcome {
+    let target = &creation.target;
+    let annotations = &creation.manifest["metadata"]["annotations"];
+    if !maker.marks(|key| annotations.get(key)?.as_str()) {
+        // Unmarked it could not be told from a stranger's after a crash.
+        let message = format!(
+            "Job {} does not carry the annotations of its attempt",
+            shown(target)
+        );
+        return Outcome::Failed(Failure::new(FailureKind::Render, message));
+    }
+    let deadline = Deadline::at(creation.deadline);
+    let mut patience = Patience::default();
+    while !deadline.passed() {
+        let answer = server::create(&access.client, target, &creation.manifest, deadline.remaining()).await;
+        let error = match answer {
+            Ok(made) => return created(made),
+            Err(error) => error,
+        };
+        if error.kind != FailureKind::AlreadyExists {
+            return not_answered(access, maker, creation, &error).await;
+        }
+        let pause = match look(access, maker, target).await {
+            Ok(Found::Ours(made)) => return created(made),
+            Ok(Found::Foreign(other)) if other.metadata.deletion_timestamp.is_some() => {
+                patience.answered();
+                NAMESAKE_PAUSE.min(deadline.remaining())
+            }
+            Ok(Found::Foreign(_)) => return exists(creation, "and was not made by this attempt"),
+            // Gone between the two requests.
+            Ok(Found::Absent) => NAMESAKE_PAUSE.min(deadline.remaining()),
+            Err(error) => match patience.after(&error, true) {
+                Some(pause) => pause.min(deadline.remaining()),
+                None => return unknown(target, &error),
+            },
+        };
+        tokio::time::sleep(pause).await;
+    }
+    match look_until_known(access, maker, target).await {
+        Ok(Found::Ours(made)) => created(made),
+        Ok(Found::Foreign(other)) if other.metadata.deletion_timestamp.is_some() => {
+            let finalizers = other.metadata.finalizers.unwrap_or_default().join(", ");
+            exists(
+                creation,
+                &format!("and is still being deleted (finalizers: {finalizers})"),
+            )
+        }
+        Ok(Found::Foreign(_)) => exists(creation, "and was not made by this attempt"),
+        Ok(Found::Absent) => never_created(target),
+        Err(error) => unknown(target, &error),
+    }
+}
+
+/// The outcome of a creation that ended with `error`: certain where nothing can have happened, else by a look.
+async fn not_answered(
+    access: &Access,
+    maker: &Maker<'_>,
+    creation: &JobCreation,
+    error: &ApiError,
+) -> Outcome {
+    let target = &creation.target;
+    let failure = error.failure(&format!("create Job {}", shown(target)));
+    if !error.may_have_happened {
+        return Outcome::Failed(failure);
+    }
+    match look_until_known(access, maker, target).await {
+        Ok(Found::Ours(made)) => created(made),
+        Ok(Found::Foreign(_) | Found::Absent) => Outcome::Failed(failure),
+        Err(error) => unknown(target, &error),
+    }
+}
+
+fn created(job: SlimJob) -> Outcome {
+    Outcome::JobCreated {
+        uid: job.metadata.uid.unwrap_or_default(),
+    }
+}
+
+fn exists(creation: &JobCreation, how: &str) -> Outcome {
+    let message = format!("Job {} exists {how}", shown(&creation.target));
+    Outcome::Failed(Failure::new(FailureKind::AlreadyExists, message))
+}

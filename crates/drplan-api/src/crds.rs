@@ -1,11 +1,66 @@
 //! The CustomResourceDefinitions of the three kinds.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+};
 use kube::CustomResourceExt;
 
 use crate::{DRPlan, DRPlanExecution, DRWorkflow};
 
 /// The three definitions: workflows, plans, executions.
+///
+/// # Guarantees
+/// No defaults: what a user wrote is stored as written. No number formats that Kubernetes does not know.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![DRWorkflow::crd(), DRPlan::crd(), DRPlanExecution::crd()]
+    let mut crds = vec![DRWorkflow::crd(), DRPlan::crd(), DRPlanExecution::crd()];
+    for crd in &mut crds {
+        for version in &mut crd.spec.versions {
+            let schema = version.schema.as_mut();
+            if let Some(schema) = schema.and_then(|schema| schema.open_api_v3_schema.as_mut()) {
+                tidy(schema);
+            }
+        }
+    }
+    crds
+}
+
+/// The definitions as YAML of several documents, for `kubectl apply -f`; the same bytes every time.
+///
+/// # Errors
+/// None that is known: the definitions hold nothing that YAML cannot.
+pub fn crds_yaml() -> Result<String, serde_saphyr::ser::Error> {
+    let mut yaml = String::new();
+    for crd in crds() {
+        yaml.push_str("---\n");
+        yaml.push_str(&serde_saphyr::to_string(&crd)?);
+    }
+    Ok(yaml)
+}
+
+/// Takes out what the derivation adds and the API server would act on or does not know.
+fn tidy(schema: &mut JSONSchemaProps) {
+    schema.default = None;
+    let unsigned = schema
+        .format
+        .as_deref()
+        .is_some_and(|format| format.starts_with("uint"));
+    if unsigned {
+        schema.format = None;
+        schema.minimum = None;
+    }
+    for property in schema
+        .properties
+        .iter_mut()
+        .flat_map(|properties| properties.values_mut())
+    {
+        tidy(property);
+    }
+    match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(item)) => tidy(item),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(tidy),
+        None => {}
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        tidy(values);
+    }
 }

@@ -186,11 +186,12 @@ impl Accept {
                 tokio::select! {
                     cut = &mut cut => break cut.is_err(),
                     accepted = listener.accept() => if let Ok((client, _)) = accepted {
+                        // Counted first: who has an answer finds its connection counted.
+                        self.count.send_modify(|count| *count += 1);
                         connections.spawn(connect(client, self.server, self.modes.clone()));
                     },
-                    Some(_) = connections.join_next() => {}
+                    Some(_) = connections.join_next() => self.count.send_modify(|count| *count -= 1),
                 }
-                self.count.send_replace(connections.len());
             };
             connections.shutdown().await;
             drop(listener);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::bail;
-use futures::stream;
+use futures::{StreamExt, stream};
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -262,8 +262,12 @@ async fn answer(
         End::Complete => Ok(response.body(Full::new(body).map_err(never).boxed_unsync())?),
         End::Truncated => {
             let half = body.slice(..body.len() / 2);
-            let cut = Err(std::io::Error::other("the answer ends here, as told"));
-            let frames = stream::iter([Ok(Frame::data(half)), cut]);
+            let cut = async {
+                // Whoever waits for more of the body sends what there is first.
+                tokio::task::yield_now().await;
+                Err(std::io::Error::other("the answer ends here, as told"))
+            };
+            let frames = stream::iter([Ok(Frame::data(half))]).chain(stream::once(cut));
             Ok(response
                 .header("content-length", body.len())
                 .body(StreamBody::new(frames).boxed_unsync())?)

@@ -36,9 +36,14 @@ async fn main() -> anyhow::Result<()> {
         std::process::exit(code);
     }
     let config_maps: Api<ConfigMap> = Api::namespaced(Client::try_default().await?, &args.namespace);
-    let greeting = Patch::Merge(json!({"data": {"pid": std::process::id().to_string()}}));
+    let greeting = Patch::Apply(json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "greeting"},
+        "data": {"pid": std::process::id().to_string()},
+    }));
     config_maps
-        .patch("greeting", &PatchParams::default(), &greeting)
+        .patch("greeting", &PatchParams::apply("toy").force(), &greeting)
         .await?;
 
     let listener = TcpListener::bind(args.health_bind).await?;

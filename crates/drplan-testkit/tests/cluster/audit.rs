@@ -1,12 +1,14 @@
-use drplan_testkit::{ControlPlane, TestNamespace};
+use drplan_testkit::TestNamespace;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 use serde_json::json;
 
+use crate::shared;
+
 #[tokio::test]
 async fn the_audit_log_tells_who_did_what_and_what_came_of_it() -> anyhow::Result<()> {
-    let control_plane = ControlPlane::shared().await?;
+    let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
         let client = control_plane.client_as("carol", Some("system:masters")).await?;
         let config_maps: Api<ConfigMap> = Api::namespaced(client, &t.name);
@@ -46,7 +48,7 @@ async fn the_audit_log_tells_who_did_what_and_what_came_of_it() -> anyhow::Resul
 
 #[tokio::test]
 async fn impersonation_shows_both_users() -> anyhow::Result<()> {
-    let control_plane = ControlPlane::shared().await?;
+    let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
         let path = format!("/api/v1/namespaces/{}/configmaps", t.name);
         let request = http::Request::get(path)

@@ -1,9 +1,11 @@
 use anyhow::Context;
-use drplan_testkit::{ControlPlane, Seen, TestNamespace, eventually, object_until};
+use drplan_testkit::{Seen, TestNamespace, eventually, object_until};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, LogParams, PostParams};
 use serde_json::{Value, json};
+
+use crate::shared;
 
 /// Makes a Job whose pods have these annotations.
 pub(crate) async fn make(t: &TestNamespace, name: &str, annotations: Value) -> anyhow::Result<Job> {
@@ -51,7 +53,7 @@ async fn pod(t: &TestNamespace, job: &str, phase: &str) -> anyhow::Result<Pod> {
 
 #[tokio::test]
 async fn a_job_completes() -> anyhow::Result<()> {
-    let control_plane = ControlPlane::shared().await?;
+    let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
         make(t, "plain", json!({})).await?;
         until(t, "plain", "Complete").await?;
@@ -62,7 +64,7 @@ async fn a_job_completes() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_job_told_to_fail_fails_with_its_exit_code_and_a_log() -> anyhow::Result<()> {
-    let control_plane = ControlPlane::shared().await?;
+    let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
         make(t, "bad", json!({"testkit.drplan/fail": "7"})).await?;
         until(t, "bad", "Failed").await?;
@@ -91,7 +93,7 @@ async fn a_job_told_to_fail_fails_with_its_exit_code_and_a_log() -> anyhow::Resu
 
 #[tokio::test]
 async fn a_job_told_to_hang_runs_until_it_is_deleted() -> anyhow::Result<()> {
-    let control_plane = ControlPlane::shared().await?;
+    let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
         make(t, "hung", json!({"testkit.drplan/hang": "true"})).await?;
         make(t, "witness", json!({})).await?;
@@ -110,7 +112,7 @@ async fn a_job_told_to_hang_runs_until_it_is_deleted() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_job_told_to_take_two_seconds_takes_no_less() -> anyhow::Result<()> {
-    let control_plane = ControlPlane::shared().await?;
+    let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
         make(t, "slow", json!({"testkit.drplan/seconds": "2"})).await?;
         let status = until(t, "slow", "Complete").await?.status.unwrap_or_default();

@@ -11,3 +11,11 @@ mod operator;
 mod processes;
 mod proxy;
 mod stand_in;
+mod toys;
+
+use drplan_testkit::{ControlPlane, Options};
+
+/// The control plane that these tests share.
+async fn shared() -> anyhow::Result<ControlPlane> {
+    ControlPlane::shared_with(async || Ok(Options::default().with_crds([toys::CRDS.into()]))).await
+}

@@ -3,6 +3,8 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use std::sync::OnceLock;
 
+use crate::shared;
+
 async fn gone(control_plane: &ControlPlane, name: &str) -> anyhow::Result<()> {
     let namespaces: Api<Namespace> = Api::all(control_plane.client()?);
     object_until(&namespaces, name, "is gone", |namespace| {
@@ -13,7 +15,7 @@ async fn gone(control_plane: &ControlPlane, name: &str) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn namespaces_are_distinct_and_gone_after_the_test() -> anyhow::Result<()> {
-    let control_plane = ControlPlane::shared().await?;
+    let control_plane = shared().await?;
     let test = async |outer: &TestNamespace| {
         let inner = OnceLock::new();
         let test = async |t: &TestNamespace| {
@@ -29,7 +31,7 @@ async fn namespaces_are_distinct_and_gone_after_the_test() -> anyhow::Result<()>
 
 #[tokio::test]
 async fn a_failure_is_handed_on_and_the_namespace_goes() -> anyhow::Result<()> {
-    let control_plane = ControlPlane::shared().await?;
+    let control_plane = shared().await?;
     let name = OnceLock::new();
     let test = async |t: &TestNamespace| {
         name.get_or_init(|| t.name.clone());
@@ -45,7 +47,7 @@ async fn a_failure_is_handed_on_and_the_namespace_goes() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn a_panic_is_handed_on_and_the_namespace_goes() -> anyhow::Result<()> {
-    let control_plane = ControlPlane::shared().await?;
+    let control_plane = shared().await?;
     let (sender, name) = std::sync::mpsc::channel();
     let panicking = tokio::spawn({
         let control_plane = control_plane.clone();

@@ -1,8 +1,9 @@
-use drplan_testkit::{ControlPlane, OperatorLaunch, Proxy, ProxyMode, TestNamespace, object_until};
+use drplan_testkit::{OperatorLaunch, Proxy, ProxyMode, TestNamespace, object_until};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::Value;
 
 use crate::processes::lives;
+use crate::shared;
 
 fn toy(launch: OperatorLaunch) -> OperatorLaunch {
     launch.program(env!("CARGO_BIN_EXE_testkit-toy-operator"))
@@ -14,7 +15,7 @@ fn message(line: &Value) -> Option<&str> {
 
 #[tokio::test]
 async fn an_operator_becomes_ready_is_killed_and_comes_back() -> anyhow::Result<()> {
-    let control_plane = ControlPlane::shared().await?;
+    let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
         let launch = toy(t.operator_launch()?).env("TOY_GREETING", "hello");
         let operator = t.launch_operator(launch).await?;
@@ -53,7 +54,7 @@ async fn an_operator_becomes_ready_is_killed_and_comes_back() -> anyhow::Result<
 
 #[tokio::test]
 async fn an_operator_that_is_stopped_goes_on_where_it_was() -> anyhow::Result<()> {
-    let control_plane = ControlPlane::shared().await?;
+    let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
         let operator = t.launch_operator(toy(t.operator_launch()?)).await?;
         operator.ready().await?;
@@ -68,7 +69,7 @@ async fn an_operator_that_is_stopped_goes_on_where_it_was() -> anyhow::Result<()
 
 #[tokio::test]
 async fn an_operator_that_ends_at_once_is_an_error_with_its_log() -> anyhow::Result<()> {
-    let control_plane = ControlPlane::shared().await?;
+    let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
         let operator = t
             .launch_operator(toy(t.operator_launch()?).arg("--exit=3"))
@@ -85,7 +86,7 @@ async fn an_operator_that_ends_at_once_is_an_error_with_its_log() -> anyhow::Res
 
 #[tokio::test]
 async fn an_operator_behind_a_proxy_loses_the_api_server_alone() -> anyhow::Result<()> {
-    let control_plane = ControlPlane::shared().await?;
+    let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
         let proxy = Proxy::to_api_server(&control_plane).await?;
         proxy.set(ProxyMode::Cut).await?;

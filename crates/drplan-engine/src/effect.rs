@@ -39,13 +39,15 @@ pub enum Command {
     Call(HttpCall),
     /// Create this Job unless this attempt made it already; answers with `JobCreated` or `Failed`.
     CreateJob(JobCreation),
-    /// Wait until this Job has ended; answers with `JobSucceeded`, or `Failed` (failed, lost, timed out).
+    /// Wait until this Job has ended; answers with `JobSucceeded`, or `Failed` (`JobFailed`, `JobLost`, `JobTimedOut`,
+    /// or `OutcomeUnknown` if the API server does not tell).
     AwaitJob(JobWait),
     /// Find out whether this attempt's Job exists, without creating it; answers with `JobCreated` or `Failed`
-    /// (`NotCreated`; `ApiUnavailable` or `Forbidden` if that cannot be found out).
+    /// (`NotCreated`, or `OutcomeUnknown` if that cannot be found out).
     FindJob(ObjectRef),
     /// Delete this Job (Foreground) and report what became of it: `JobSucceeded` if it had completed before, else
-    /// `Failed` (`JobFailed` if it had failed before, else `Stopped`, or `NotCreated` if there never was one).
+    /// `Failed` (`JobFailed` if it had failed before, else `Stopped`, `NotCreated` if there never was one,
+    /// or `OutcomeUnknown`).
     StopJob(ObjectRef),
 }
 

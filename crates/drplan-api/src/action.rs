@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::any_shape::{AnyObject, AnyShape};
 
-/// One action. `Undo` is what stands in `rollback`: a [`Rollback`] in an action, anything in a rollback, which may
-/// not have one (a schema cannot be recursive).
+/// One action: a name, a type and the block of that type.
+// `Undo` is what stands in `rollback`: a `Rollback` in an action, anything in a rollback, which may not have one, as a
+// schema cannot be recursive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Action<Undo = Rollback> {

@@ -9,6 +9,9 @@ use crate::{DRPlan, DRPlanExecution, DRWorkflow};
 
 /// The three definitions: workflows, plans, executions.
 ///
+/// Their category is `drplan-all`. It must not be the name of a kind: kubectl would read `kubectl get drplan shop` as the
+/// category and refuse it.
+///
 /// # Guarantees
 /// No defaults: what a user wrote is stored as written. No number formats that Kubernetes does not know.
 pub fn crds() -> Vec<CustomResourceDefinition> {
@@ -37,9 +40,13 @@ pub fn crds_yaml() -> Result<String, serde_saphyr::ser::Error> {
     Ok(yaml)
 }
 
-/// Takes out what the derivation adds and the API server would act on or does not know.
+/// Takes out what the derivation adds and the API server would act on or does not know, and the line breaks of the
+/// source from descriptions.
 fn tidy(schema: &mut JSONSchemaProps) {
     schema.default = None;
+    if let Some(description) = &mut schema.description {
+        *description = description.replace('\n', " ");
+    }
     let unsigned = schema
         .format
         .as_deref()

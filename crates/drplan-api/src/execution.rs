@@ -14,7 +14,7 @@ use crate::{any_shape::AnyShape, status::DRPlanExecutionStatus, workflow::Parame
     kind = "DRPlanExecution",
     plural = "drplanexecutions",
     shortname = "drpe",
-    category = "drplan",
+    category = "drplan-all",
     namespaced,
     status = "DRPlanExecutionStatus",
     derive = "Default",

@@ -18,7 +18,7 @@ use crate::{
     kind = "DRPlan",
     plural = "drplans",
     shortname = "drp",
-    category = "drplan",
+    category = "drplan-all",
     namespaced,
     status = "DRPlanStatus",
     derive = "Default",

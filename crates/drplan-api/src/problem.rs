@@ -25,7 +25,7 @@ pub struct Problem {
     pub severity: Severity,
     /// The object it is in, if that is not the object that was asked about: `DRWorkflow shop/mysql`.
     pub object: Option<String>,
-    /// The field: `spec.actions[1].http.url`.
+    /// The field: `spec.actions[1].http.url`; empty for the whole object.
     pub path: String,
     /// What it is, and what to write instead.
     pub kind: ProblemKind,
@@ -68,7 +68,10 @@ impl fmt::Display for Problem {
         if let Some(object) = &self.object {
             write!(f, "{object}: ")?;
         }
-        write!(f, "{}: {}", self.path, self.kind)
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        write!(f, "{}", self.kind)
     }
 }
 

@@ -1,16 +1,20 @@
 //! Fields that an API server would prune: typing mistakes, for a check without server.
 
+use std::sync::LazyLock;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use serde_json::Value;
 
 use crate::{Problem, ProblemKind, Problems, crds};
 
+static CRDS: LazyLock<Vec<CustomResourceDefinition>> = LazyLock::new(crds);
+
 /// An error for every field of `object`, one of the three kinds, that its schema does not have. None for other kinds.
 pub fn unknown_fields(object: &Value) -> Problems {
     let mut problems = Vec::new();
-    for crd in crds() {
+    for crd in CRDS.iter() {
         if object.get("kind").and_then(Value::as_str) != Some(&crd.spec.names.kind) {
             continue;
         }
@@ -87,7 +91,7 @@ fn unknown(path: &str, key: &str, schema: &JSONSchemaProps) -> Problem {
 }
 
 /// How many letters must change (Levenshtein), case aside.
-fn distance(one: &str, other: &str) -> usize {
+pub(crate) fn distance(one: &str, other: &str) -> usize {
     let one: Vec<char> = one.to_lowercase().chars().collect();
     let other: Vec<char> = other.to_lowercase().chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();

@@ -14,7 +14,7 @@ use crate::{action::Action, any_shape::AnyShape, status::DRWorkflowStatus};
     kind = "DRWorkflow",
     plural = "drworkflows",
     shortname = "drwf",
-    category = "drplan",
+    category = "drplan-all",
     namespaced,
     status = "DRWorkflowStatus",
     derive = "Default",

@@ -92,7 +92,7 @@ fn needs_rollback(report: &mut Report, at: &Place, written: &written::Action) {
 
 /// The types of actions.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     Http,
     Job,
     Localization,
@@ -169,21 +169,7 @@ fn sole_kind<U>(action: &written::Action<U>) -> Option<Kind> {
 fn doing<U>(report: &mut Report, at: &Place, written: &written::Action<U>, name: &str) -> Option<Doing> {
     let kind = kind(report, at, written);
     let timeout = attempts::timeout(report, at, written);
-    let retry = attempts::retry(report, at, written);
-    if let (Some(kind), Some(retry)) = (kind, &retry) {
-        if kind != Kind::Http && !retry.codes.is_empty() {
-            report.warn(
-                &at.field("retryPolicy").field("codes"),
-                "is only read for type HTTP; take it out",
-            );
-        }
-        if kind != Kind::Job && retry.on_timeout {
-            report.warn(
-                &at.field("retryPolicy").field("onTimeout"),
-                "is only read for type Job, every other type is retried after a timeout anyway; take it out",
-            );
-        }
-    }
+    let retry = attempts::retry(report, at, written, kind);
     let later = "write the actions in the order they are to run";
     report.reserved(&at.field("dependsOn"), written.depends_on.as_ref(), later);
     report.reserved(

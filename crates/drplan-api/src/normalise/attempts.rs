@@ -6,6 +6,7 @@ use crate::{
     canonical::{Deferred, RetryPolicy},
     limits::RETRIES_MAX,
     normalise::{
+        action::Kind,
         report::{Place, Report},
         scalar::{self, in_range, multiplier, whole},
     },
@@ -41,7 +42,12 @@ pub(super) fn timeout<U>(
 }
 
 /// The retries of an action: `retryPolicy` or `retry`, on the action or in its block `http` or `job`.
-pub(super) fn retry<U>(report: &mut Report, at: &Place, action: &Action<U>) -> Option<RetryPolicy> {
+pub(super) fn retry<U>(
+    report: &mut Report,
+    at: &Place,
+    action: &Action<U>,
+    kind: Option<Kind>,
+) -> Option<RetryPolicy> {
     let http = action.http.as_ref();
     let job = action.job.as_ref();
     let written: [(&[&str], Option<&written::RetryPolicy>); 6] = [
@@ -62,13 +68,18 @@ pub(super) fn retry<U>(report: &mut Report, at: &Place, action: &Action<U>) -> O
         let at = path.iter().fold(at.clone(), |at, field| at.field(field));
         (
             path.join("."),
-            written.and_then(|written| policy(report, &at, written)),
+            written.and_then(|written| policy(report, &at, written, kind)),
         )
     });
     report.agreed(at, read)
 }
 
-fn policy(report: &mut Report, at: &Place, written: &written::RetryPolicy) -> Option<RetryPolicy> {
+fn policy(
+    report: &mut Report,
+    at: &Place,
+    written: &written::RetryPolicy,
+    kind: Option<Kind>,
+) -> Option<RetryPolicy> {
     let limit_at = at.field("limit");
     if written.limit.is_none() {
         report.missing(
@@ -108,6 +119,16 @@ fn policy(report: &mut Report, at: &Place, written: &written::RetryPolicy) -> Op
     });
     let backoff_multiplier = report.agreed(at, backoff).unwrap_or(Deferred::Value(1.0));
     let codes = status_codes(report, &at.field("codes"), written.codes.as_ref());
+    let on_timeout = written.on_timeout.unwrap_or(false);
+    if !codes.is_empty() && kind.is_some_and(|kind| kind != Kind::Http) {
+        report.warn(&at.field("codes"), "is only read for type HTTP; take it out");
+    }
+    if on_timeout && kind.is_some_and(|kind| kind != Kind::Job) {
+        report.warn(
+            &at.field("onTimeout"),
+            "is only read for type Job, every other type is retried after a timeout anyway; take it out",
+        );
+    }
     Some(RetryPolicy {
         limit: match limit? {
             Deferred::Value(limit) => Deferred::Value(u32::try_from(limit).unwrap_or(RETRIES_MAX)),
@@ -120,7 +141,7 @@ fn policy(report: &mut Report, at: &Place, written: &written::RetryPolicy) -> Op
         interval,
         backoff_multiplier,
         codes,
-        on_timeout: written.on_timeout.unwrap_or(false),
+        on_timeout,
     })
 }
 

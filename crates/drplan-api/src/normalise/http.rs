@@ -11,6 +11,7 @@ use crate::{
         report::{Place, Report},
         scalar::{bad_name, choice, is_template, text},
     },
+    unknown_fields::distance,
 };
 
 /// The request that `written` describes.
@@ -123,13 +124,21 @@ fn method(report: &mut Report, at: &Place, written: Option<&String>) -> Option<S
     if METHODS.contains(&upper.as_str()) {
         return Some(upper);
     }
+    let letters = |text: &str| {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    let slip = METHODS
+        .iter()
+        .find(|standard| distance(standard, &upper) == 1 || letters(standard) == letters(&upper));
     // CONNECT asks for a tunnel, which no action can use.
-    if upper == "CONNECT" || !method.bytes().all(is_token_byte) {
+    if slip.is_some() || upper == "CONNECT" || !method.bytes().all(is_token_byte) {
         report.error(
             at,
             ProblemKind::UnknownValue {
                 found: method.to_owned(),
-                expected: EXPECTED.to_owned(),
+                expected: slip.map_or(EXPECTED, |slip| slip).to_owned(),
             },
         );
         return None;

@@ -287,6 +287,10 @@ fn pod_spec(report: &mut Report, at: &Place, spec: &Map<String, Value>) {
             report.missing(&restart_at, "a Job's Pods need one: write Never or OnFailure");
         }
         Some(Value::String(policy)) if is_template(policy) => {}
+        Some(Value::String(policy)) if policy == "Always" => {
+            let expected = "Never or OnFailure: the Pods of a Job must end";
+            report.wrong_shape(&restart_at, "Always", expected);
+        }
         Some(Value::String(policy)) => {
             scalar::choice(
                 report,

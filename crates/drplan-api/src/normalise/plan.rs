@@ -17,7 +17,7 @@ use crate::{
 const ONLY_STAGE: &str = "default";
 
 /// The plan that `spec` describes.
-pub(super) fn plan(report: &mut Report, at: &Place, spec: &DRPlanSpec, _namespace: &str) -> Option<Plan> {
+pub(super) fn plan(report: &mut Report, at: &Place, spec: &DRPlanSpec, namespace: &str) -> Option<Plan> {
     let account_at = at.field("serviceAccountName");
     let service_account_name = text(spec.service_account_name.as_ref())
         .and_then(|name| object_name(report, &account_at, Some(&name.to_owned()), false, ""));
@@ -42,10 +42,14 @@ pub(super) fn plan(report: &mut Report, at: &Place, spec: &DRPlanSpec, _namespac
         ),
     };
     executor(report, at, spec.executor.as_ref());
-    let stages = match &spec.workflow_ref {
+    let mut stages = match &spec.workflow_ref {
         Some(workflow) => only_stage(report, at, spec, workflow),
         None => stages(report, at, spec),
     };
+    // Written or not, the plan's own namespace has one form.
+    for used in stages.iter_mut().flat_map(|stage| &mut stage.workflows) {
+        used.namespace.take_if(|other| other == namespace);
+    }
     Some(Plan {
         service_account_name,
         suspend: spec.suspend.unwrap_or(false),

@@ -92,7 +92,7 @@ fn names_and_columns_are_those_of_the_contract() {
         let names = &crd["spec"]["names"];
         assert_eq!(names["plural"], plural);
         assert_eq!(names["shortNames"], serde_json::json!([short]));
-        assert_eq!(names["categories"], serde_json::json!(["drplan"]));
+        assert_eq!(names["categories"], serde_json::json!(["drplan-all"]));
         let found = crd["spec"]["versions"][0]["additionalPrinterColumns"]
             .as_array()
             .unwrap();
@@ -109,5 +109,24 @@ fn names_and_columns_are_those_of_the_contract() {
             found.join(", "),
             format!("{columns}, Age .metadata.creationTimestamp date")
         );
+    }
+}
+
+#[test]
+fn a_category_never_shadows_a_kind() {
+    let definitions = definitions();
+    let categories: Vec<&Value> = definitions
+        .iter()
+        .flat_map(|crd| crd["spec"]["names"]["categories"].as_array())
+        .flatten()
+        .collect();
+    for crd in &definitions {
+        let names = &crd["spec"]["names"];
+        for name in [&names["plural"], &names["singular"], &names["shortNames"][0]] {
+            assert!(
+                !categories.contains(&name),
+                "`kubectl get {name}` would be read as the category"
+            );
+        }
     }
 }

@@ -5,6 +5,8 @@ mod crds;
 #[cfg(test)]
 mod guide;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod messages;
 #[cfg(test)]
 mod spellings;
@@ -31,14 +33,22 @@ fn read(manifest: &Value) -> Normalised<Value> {
     read
 }
 
-fn as_kind<K: DeserializeOwned, C: Serialize>(
+/// Also asserts that the canonical form is the same after it was stored and read.
+fn as_kind<K: DeserializeOwned, C: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(
     manifest: &Value,
     normalise: impl FnOnce(K) -> Normalised<C>,
 ) -> Normalised<Value> {
     match decode(manifest.clone()) {
         Ok(object) => {
             let Normalised { value, problems } = normalise(object);
-            let value = value.map(|value| serde_json::to_value(value).expect("canonical forms are JSON"));
+            let value = value.map(|value| {
+                let stored = serde_json::to_value(&value).expect("canonical forms are JSON");
+                assert_eq!(
+                    C::deserialize(&stored).expect("canonical forms are read again"),
+                    value
+                );
+                stored
+            });
             Normalised { value, problems }
         }
         Err(problem) => Normalised {

@@ -91,7 +91,7 @@ fn unknown(path: &str, key: &str, schema: &JSONSchemaProps) -> Problem {
 }
 
 /// How many letters must change (Levenshtein), case aside.
-pub(crate) fn distance(one: &str, other: &str) -> usize {
+fn distance(one: &str, other: &str) -> usize {
     let one: Vec<char> = one.to_lowercase().chars().collect();
     let other: Vec<char> = other.to_lowercase().chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();

@@ -11,7 +11,6 @@ use crate::{
         report::{Place, Report},
         scalar::{bad_name, choice, is_template, text},
     },
-    unknown_fields::distance,
 };
 
 /// The request that `written` describes.
@@ -124,30 +123,14 @@ fn method(report: &mut Report, at: &Place, written: Option<&String>) -> Option<S
     if METHODS.contains(&upper.as_str()) {
         return Some(upper);
     }
-    let letters = |text: &str| {
-        let mut letters: Vec<char> = text.chars().collect();
-        letters.sort_unstable();
-        letters
-    };
-    let slip = METHODS
-        .iter()
-        .find(|standard| distance(standard, &upper) == 1 || letters(standard) == letters(&upper));
-    // CONNECT asks for a tunnel, which no action can use.
-    if slip.is_some() || upper == "CONNECT" || !method.bytes().all(is_token_byte) {
-        report.error(
-            at,
-            ProblemKind::UnknownValue {
-                found: method.to_owned(),
-                expected: slip.map_or(EXPECTED, |slip| slip).to_owned(),
-            },
-        );
-        return None;
-    }
-    report.warn(
+    report.error(
         at,
-        &format!("`{method}` is not a standard method and is sent as it is; standard are {EXPECTED}"),
+        ProblemKind::UnknownValue {
+            found: method.to_owned(),
+            expected: EXPECTED.to_owned(),
+        },
     );
-    Some(method.to_owned())
+    None
 }
 
 fn headers(report: &mut Report, at: &Place, written: Option<&BTreeMap<String, String>>) {
@@ -180,7 +163,7 @@ fn headers(report: &mut Report, at: &Place, written: Option<&BTreeMap<String, St
     }
 }
 
-/// Whether a byte may stand in a method or a header name (RFC 9110, token).
+/// Whether a byte may stand in a header name (RFC 9110, token).
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -4,6 +4,7 @@ mod answer;
 mod clients;
 mod destinations;
 mod failure;
+mod redirect;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -14,11 +15,13 @@ use std::{
 };
 
 use drplan_engine::effect::{EffectIdentity, Failure, HttpCall, Outcome};
-use reqwest::Url;
+use reqwest::{Response, Url};
 
-pub use destinations::{Destination, Destinations};
+pub use destinations::{BadDestination, Destination, Destinations};
 
+use answer::Answer;
 use clients::Clients;
+use request::Prepared;
 
 /// How calls are sent: settings of the process.
 #[derive(Clone, Debug, Default)]
@@ -55,48 +58,66 @@ impl HttpCaller {
     pub async fn call(&self, identity: &EffectIdentity, call: &HttpCall) -> Outcome {
         let result = async {
             let url = request::url(&call.url)?;
-            self.settings
-                .destinations
-                .permit_literal(&url)
-                .map_err(|refusal| request::none(call, &url, &refusal.to_string()))?;
-            let client = self.clients.client(call, &url)?;
-            let request = request::build(&client, identity, call, &url)?;
+            let first = request::build(identity, call, &url)?;
             let started = Instant::now();
             let timeout = Duration::from_millis(call.timeout.as_millis());
             let mut status = None;
-            match tokio::time::timeout(timeout, exchange(&client, request, call, &mut status)).await {
+            match tokio::time::timeout(timeout, self.exchange(call, first, &mut status)).await {
                 Ok(answer) => Ok(answer?.outcome(started.elapsed())),
                 Err(_) => Err(failure::timed_out(call, &url, status)),
             }
         };
         result.await.unwrap_or_else(Outcome::Failed)
     }
-}
 
-/// Sends `request` and reads what is needed of the answer; `status` tells how far it came if that is cut off.
-async fn exchange(
-    client: &reqwest::Client,
-    request: reqwest::Request,
-    call: &HttpCall,
-    status: &mut Option<u16>,
-) -> Result<answer::Answer, Failure> {
-    let url = request.url().clone();
-    let response = client
-        .execute(request)
-        .await
-        .map_err(|error| failure::of(call, &url, None, &error))?;
-    let code = response.status().as_u16();
-    if !succeeded(call, code) {
-        return Err(answer::refusal(call, &url, &response));
+    /// Sends `first`, follows redirects if the author wants that, and reads what is needed of the last answer;
+    /// `status` tells how far it came if that is cut off.
+    async fn exchange(
+        &self,
+        call: &HttpCall,
+        first: Prepared,
+        status: &mut Option<u16>,
+    ) -> Result<Answer, Failure> {
+        let begin = first.url.clone();
+        let mut request = first;
+        let mut redirects = 0;
+        let response = loop {
+            let response = self.send(call, &request, redirects > 0).await?;
+            match redirect::next(call, request, &response, redirects)? {
+                Some(next) => request = next,
+                None => break response,
+            }
+            redirects += 1;
+        };
+        let code = response.status().as_u16();
+        if !succeeded(call, code) {
+            return Err(answer::refusal(call, &begin, &response));
+        }
+        *status = Some(code);
+        let body = answer::read(response)
+            .await
+            .map_err(|error| failure::cut_off(call, &begin, code, &error))?;
+        Ok(Answer {
+            status_code: code,
+            body: call.keep_body.then_some(body),
+        })
     }
-    *status = Some(code);
-    let body = answer::read(response)
-        .await
-        .map_err(|error| failure::of(call, &url, Some(code), &error))?;
-    Ok(answer::Answer {
-        status_code: code,
-        body: call.keep_body.then_some(body),
-    })
+
+    /// Sends one request; `redirected`: an earlier one of this call was answered.
+    async fn send(&self, call: &HttpCall, request: &Prepared, redirected: bool) -> Result<Response, Failure> {
+        let url = &request.url;
+        let unsent = |failure: Failure| failure::after_redirect(failure, redirected);
+        let permit = self.settings.destinations.permit_literal(url);
+        permit.map_err(|refusal| unsent(request::none(call, url, &refusal.to_string())))?;
+        let client = self.clients.client(call, url).map_err(unsent)?;
+        let sendable = request
+            .for_client(&client)
+            .map_err(|_| unsent(request::none(call, url, "the request is not valid")))?;
+        client
+            .execute(sendable)
+            .await
+            .map_err(|error| unsent(failure::of(call, url, &error)))
+    }
 }
 
 /// Whether this status code means success.

@@ -1,4 +1,4 @@
-//! The HTTP clients of a process: one for each way to trust and to redirect.
+//! The HTTP clients of a process: one for each way to trust.
 
 use std::{
     collections::HashMap,
@@ -17,8 +17,6 @@ use crate::text::one_line;
 
 /// Clients kept at once. One holds the system's certificates, some 0.5 MiB.
 const CLIENTS_MAX: usize = 16;
-/// Redirects followed at most.
-const REDIRECTS_MAX: usize = 5;
 
 /// Makes and keeps clients.
 pub(super) struct Clients {
@@ -31,8 +29,7 @@ pub(super) struct Clients {
 struct Key {
     ca_bundle: Option<String>,
     insecure: bool,
-    follow_redirects: bool,
-    /// Whether TLS cannot come up, so that no certificates are needed.
+    /// Whether it is for `http` alone, so that no certificates are needed.
     plain: bool,
 }
 
@@ -49,8 +46,7 @@ impl Clients {
         let key = Key {
             ca_bundle: call.ca_bundle.clone(),
             insecure: call.insecure_skip_verify,
-            follow_redirects: call.follow_redirects,
-            plain: url.scheme() == "http" && !call.follow_redirects && self.settings.proxy.is_none(),
+            plain: url.scheme() == "http" && self.settings.proxy.is_none(),
         };
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = made.get(&key) {
@@ -70,7 +66,7 @@ impl Clients {
             .user_agent(concat!("drplan/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .referer(false)
-            .redirect(redirects(key, &self.settings))
+            .redirect(redirect::Policy::none())
             // A request on a connection that the server is about to close would be sent again by the library,
             // and so would one that HTTP/2 lets a server reject: one connection for each call, HTTP/1.1, no retry.
             .http1_only()
@@ -104,27 +100,4 @@ impl Clients {
                 Failure::new(FailureKind::Tls, message)
             })
     }
-}
-
-/// Which redirects are followed: none, or five, never from https to http, and only to permitted destinations.
-fn redirects(key: &Key, settings: &Arc<HttpSettings>) -> redirect::Policy {
-    if !key.follow_redirects {
-        return redirect::Policy::none();
-    }
-    let settings = settings.clone();
-    redirect::Policy::custom(move |attempt| {
-        let was_secure = attempt
-            .previous()
-            .last()
-            .is_some_and(|url| url.scheme() == "https");
-        if attempt.previous().len() > REDIRECTS_MAX {
-            attempt.error(format!("more than {REDIRECTS_MAX} redirects"))
-        } else if was_secure && attempt.url().scheme() != "https" {
-            attempt.error("a redirect from https to http is not followed")
-        } else if let Err(refusal) = settings.destinations.permit_literal(attempt.url()) {
-            attempt.error(refusal)
-        } else {
-            attempt.follow()
-        }
-    })
 }

@@ -11,23 +11,37 @@ use crate::text::one_line;
 /// Bytes of a cause in a message.
 const CAUSE_BYTES_MAX: usize = 200;
 
-/// The failure that `error` is; `status` is the code of the answer that it cut off.
-pub(super) fn of(call: &HttpCall, url: &Url, status: Option<u16>, error: &reqwest::Error) -> Failure {
+/// The failure of a request that ended with `error` before any answer.
+pub(super) fn of(call: &HttpCall, url: &Url, error: &reqwest::Error) -> Failure {
     let (kind, cause) = classify(error);
-    // The last URL of a chain of redirects, never shown with its query.
-    let url = error.url().unwrap_or(url);
-    let answered = status.map_or_else(String::new, |code| format!(" answered {code}, but"));
-    let separator = if status.is_some() { " " } else { ": " };
     let message = format!(
-        "{} {}{answered}{separator}{}",
+        "{} {}: {}",
         call.method,
         shown(url),
         one_line(&cause, CAUSE_BYTES_MAX)
     );
+    Failure::new(kind, message)
+}
+
+/// The failure of a call whose answer with status `code` was cut off by `error`.
+pub(super) fn cut_off(call: &HttpCall, url: &Url, code: u16, error: &reqwest::Error) -> Failure {
+    let (kind, cause) = classify(error);
+    let cause = one_line(&cause, CAUSE_BYTES_MAX);
+    let message = format!("{} {} answered {code}, but {cause}", call.method, shown(url));
     Failure {
-        status_code: status,
+        status_code: Some(code),
         ..Failure::new(kind, message)
     }
+}
+
+/// The same failure, if it came after a redirect: then something was sent, to where the redirect came from.
+pub(super) fn after_redirect(failure: Failure, redirected: bool) -> Failure {
+    let kind = match failure.kind {
+        FailureKind::NotConnected if redirected => FailureKind::ConnectionLost,
+        FailureKind::Tls | FailureKind::Render if redirected => FailureKind::BadAnswer,
+        kind => kind,
+    };
+    Failure { kind, ..failure }
 }
 
 /// The failure of a call that had no complete answer within its timeout.
@@ -52,9 +66,6 @@ fn classify(error: &reqwest::Error) -> (FailureKind, String) {
         .map_or_else(|| "no cause given".to_owned(), ToString::to_string);
     if error.is_builder() {
         return (FailureKind::Render, root);
-    }
-    if error.is_redirect() {
-        return (FailureKind::BadAnswer, root);
     }
     let find = |found: fn(&Cause<'_>) -> bool| causes.iter().any(found);
     if find(|cause| cause.is::<Refusal>()) {

@@ -9,7 +9,7 @@ use reqwest::{
 use crate::text::{head, one_line};
 
 /// The header that carries the identity of the effect.
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The parsed URL of a call.
 pub(super) fn url(text: &str) -> Result<Url, Failure> {
@@ -24,14 +24,30 @@ pub(super) fn url(text: &str) -> Result<Url, Failure> {
     }
 }
 
+/// A request, to be sent or to be changed by a redirect.
+pub(super) struct Prepared {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Option<String>,
+}
+
+impl Prepared {
+    /// The request as `client` sends it; a user and password in the URL become a header.
+    pub(super) fn for_client(&self, client: &reqwest::Client) -> reqwest::Result<Request> {
+        let request = client
+            .request(self.method.clone(), self.url.clone())
+            .headers(self.headers.clone());
+        match &self.body {
+            Some(body) => request.body(body.clone()).build(),
+            None => request.build(),
+        }
+    }
+}
+
 /// The request of `call`: the author's headers, and the key of its effect unless the author wrote one. Headers that
 /// belong to the connection (`Content-Length`, `Transfer-Encoding`, `Connection`) follow from the body.
-pub(super) fn build(
-    client: &reqwest::Client,
-    identity: &EffectIdentity,
-    call: &HttpCall,
-    url: &Url,
-) -> Result<Request, Failure> {
+pub(super) fn build(identity: &EffectIdentity, call: &HttpCall, url: &Url) -> Result<Prepared, Failure> {
     let method = Method::from_bytes(call.method.as_bytes())
         .map_err(|_| none(call, url, "the method is no HTTP method"))?;
     let mut headers = HeaderMap::new();
@@ -54,14 +70,12 @@ pub(super) fn build(
             .map_err(|_| none(call, url, "the path of the action is no header value"))?;
         headers.insert(IDEMPOTENCY_KEY, key);
     }
-    let request = client.request(method, url.clone()).headers(headers);
-    let request = match &call.body {
-        Some(body) => request.body(body.clone()),
-        None => request,
-    };
-    request
-        .build()
-        .map_err(|_| none(call, url, "the request is not valid"))
+    Ok(Prepared {
+        method,
+        url: url.clone(),
+        headers,
+        body: call.body.clone(),
+    })
 }
 
 /// The failure of a request that is none, so that nothing was sent.

@@ -1,1 +1,431 @@
+//! Calls against servers that answer as each test says, byte by byte.
 
+mod redirects;
+mod server;
+mod tls;
+
+use std::collections::BTreeMap;
+
+use drplan_api::{ActionName, ActionPath, GoDuration, StageName};
+use drplan_engine::effect::{EffectIdentity, Failure, FailureKind, HttpCall, Outcome};
+use server::{Server, Then, answer, hang};
+use tokio::io::AsyncWriteExt;
+
+use super::{HttpCaller, HttpSettings};
+
+/// Long enough for any exchange on loopback; no test waits for it.
+const LONG: GoDuration = GoDuration::from_secs(60);
+/// Short enough to wait for, long enough for an exchange on loopback to have come as far as the test needs.
+const SHORT: GoDuration = GoDuration::from_secs(1);
+
+fn identity() -> EffectIdentity {
+    let (stage, action) = (StageName::new("db").unwrap(), ActionName::new("promote").unwrap());
+    EffectIdentity {
+        execution_uid: "6f1e".to_owned(),
+        path: ActionPath::new(&stage, "mysql", 0, &action),
+    }
+}
+
+/// A call of this kind.
+fn call(method: &str, url: &str) -> HttpCall {
+    HttpCall {
+        url: url.to_owned(),
+        method: method.to_owned(),
+        headers: BTreeMap::new(),
+        body: None,
+        success_codes: Vec::new(),
+        follow_redirects: false,
+        ca_bundle: None,
+        insecure_skip_verify: false,
+        keep_body: false,
+        timeout: LONG,
+    }
+}
+
+fn post(url: &str) -> HttpCall {
+    HttpCall {
+        headers: BTreeMap::from([("X-Token".to_owned(), "s3cret-header".to_owned())]),
+        body: Some("s3cret-body".to_owned()),
+        ..call("POST", url)
+    }
+}
+
+async fn outcome(call: &HttpCall) -> Outcome {
+    HttpCaller::new(HttpSettings::default())
+        .call(&identity(), call)
+        .await
+}
+
+/// The failure that `call` ends with; whatever it is, its message is one line without secrets.
+async fn failure(call: &HttpCall) -> Failure {
+    let Outcome::Failed(failure) = outcome(call).await else {
+        panic!("the call succeeded")
+    };
+    assert!(!failure.message.contains("s3cret"), "{}", failure.message);
+    assert!(!failure.message.contains('\n'), "{}", failure.message);
+    failure
+}
+
+/// The status code and kept body that `call` is answered with.
+async fn answered(call: &HttpCall) -> (u16, Option<String>) {
+    match outcome(call).await {
+        Outcome::Answered {
+            status_code,
+            body,
+            duration_millis: _,
+        } => (status_code, body),
+        other => panic!("the call was not answered: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_call_carries_its_key_our_name_and_what_the_author_wrote() {
+    let server = Server::start(async |_, mut stream| answer(&mut stream, "200 OK", "").await).await;
+    let url = server.url("/failover?token=1");
+    answered(&post(&url)).await;
+    let request = server.requests().await.remove(0);
+    assert!(
+        request.starts_with("POST /failover?token=1 HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert!(
+        request.contains("\r\nidempotency-key: 6f1e/db/mysql[0]/promote\r\n"),
+        "{request}"
+    );
+    let agent = concat!("\r\nuser-agent: drplan/", env!("CARGO_PKG_VERSION"), "\r\n");
+    assert!(request.contains(agent), "{request}");
+    assert!(request.contains("\r\nx-token: s3cret-header\r\n"), "{request}");
+    assert!(request.contains("\r\ncontent-length: 11\r\n"), "{request}");
+    assert!(request.ends_with("\r\n\r\ns3cret-body"), "{request}");
+    assert!(!request.contains("accept-encoding"), "{request}");
+}
+
+#[tokio::test]
+async fn what_the_author_writes_wins_but_for_the_headers_of_the_connection() {
+    let server = Server::start(async |_, mut stream| answer(&mut stream, "200 OK", "").await).await;
+    let headers = [
+        ("IDEMPOTENCY-KEY", "mine"),
+        ("User-Agent", "me"),
+        ("Content-Length", "3"),
+        ("Transfer-Encoding", "chunked"),
+        ("Connection", "upgrade"),
+        ("Host", "db.example.com"),
+    ];
+    let headers = headers
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    answered(&HttpCall {
+        headers,
+        ..post(&server.url("/"))
+    })
+    .await;
+    let request = server.requests().await.remove(0);
+    assert!(request.contains("\r\nidempotency-key: mine\r\n"), "{request}");
+    assert_eq!(request.matches("idempotency-key").count(), 1, "{request}");
+    assert!(request.contains("\r\nuser-agent: me\r\n"), "{request}");
+    assert!(request.contains("\r\nhost: db.example.com\r\n"), "{request}");
+    assert!(request.contains("\r\ncontent-length: 11\r\n"), "{request}");
+    assert!(
+        !request.contains("chunked") && !request.contains("upgrade"),
+        "{request}"
+    );
+}
+
+#[tokio::test]
+async fn success_is_2xx_or_what_the_author_lists() {
+    let server = Server::start(async |request: String, mut stream| {
+        let code = request.split(['/', ' ']).nth(2).unwrap().to_owned();
+        answer(&mut stream, &format!("{code} Whatever"), "body").await;
+    })
+    .await;
+    let check = async |code: u16, codes: &[u16], success: bool| {
+        let call = HttpCall {
+            success_codes: codes.to_vec(),
+            ..post(&server.url(&format!("/{code}")))
+        };
+        match outcome(&call).await {
+            Outcome::Answered {
+                status_code,
+                body: None,
+                ..
+            } if success => assert_eq!(status_code, code),
+            Outcome::Failed(failure) if !success => {
+                assert_eq!(
+                    (failure.kind, failure.status_code),
+                    (FailureKind::HttpStatus, Some(code))
+                );
+                let expect = format!("POST {} answered {code}", server.url(&format!("/{code}")));
+                assert_eq!(failure.message, expect);
+            }
+            other => panic!("{code} with {codes:?}: {other:?}"),
+        }
+    };
+    check(200, &[], true).await;
+    check(299, &[], true).await;
+    check(302, &[], false).await;
+    check(404, &[], false).await;
+    check(503, &[], false).await;
+    check(404, &[404, 200], true).await;
+    check(302, &[302], true).await;
+    check(201, &[200], false).await;
+}
+
+#[tokio::test]
+async fn a_body_is_kept_only_if_wanted_and_only_its_beginning() {
+    let body = "ä".repeat(3000);
+    let words = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let server = Server::saying(words, Then::Hang).await;
+    let wanted = HttpCall {
+        keep_body: true,
+        ..call("GET", &server.url("/"))
+    };
+    assert_eq!(answered(&wanted).await, (200, Some("ä".repeat(2048))));
+    assert_eq!(answered(&call("GET", &server.url("/"))).await, (200, None));
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_read_to_a_bound_and_then_dropped() {
+    let server = Server::start(async |_, mut stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        while stream.write_all(&[b'x'; 1024]).await.is_ok() {}
+    })
+    .await;
+    let (_, body) = answered(&HttpCall {
+        keep_body: true,
+        ..call("GET", &server.url("/"))
+    })
+    .await;
+    assert_eq!(body.unwrap(), "x".repeat(4096));
+    // The server comes to its end, so the connection is closed.
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn retry_after_is_reported_with_the_refusal() {
+    let words = "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
+    let server = Server::saying(words, Then::Close).await;
+    assert_eq!(
+        failure(&post(&server.url("/"))).await.retry_after_millis,
+        Some(7000)
+    );
+}
+
+#[tokio::test]
+async fn a_refused_connection_has_sent_nothing() {
+    let url = Server::nobody().await;
+    let failure = failure(&post(&format!("{url}/failover?token=s3cret"))).await;
+    assert_eq!(failure.kind, FailureKind::NotConnected);
+    assert_eq!(
+        failure.message,
+        format!("POST {url}/failover: connection refused")
+    );
+    assert_eq!(failure.status_code, None);
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_resolve_has_sent_nothing() {
+    let failure = failure(&post("http://user:s3cret@drplan-test.invalid/a")).await;
+    assert_eq!(failure.kind, FailureKind::NotConnected);
+    let start = "POST http://drplan-test.invalid/a: its host does not resolve: ";
+    assert!(failure.message.starts_with(start), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn no_answer_in_time_is_a_timeout() {
+    let server = Server::start(async |_, _stream| hang().await).await;
+    let failure = failure(&HttpCall {
+        timeout: SHORT,
+        ..post(&server.url("/a?token=s3cret"))
+    })
+    .await;
+    assert_eq!((failure.kind, failure.status_code), (FailureKind::Timeout, None));
+    assert_eq!(
+        failure.message,
+        format!("POST {}: no answer within 1s", server.url("/a"))
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_trickles_is_a_timeout() {
+    let check = async |begin: &'static str, status: Option<u16>, end: &str| {
+        let server = Server::saying(begin, Then::Hang).await;
+        let failure = failure(&HttpCall {
+            timeout: SHORT,
+            ..post(&server.url("/"))
+        })
+        .await;
+        assert_eq!(
+            (failure.kind, failure.status_code),
+            (FailureKind::Timeout, status)
+        );
+        assert!(failure.message.ends_with(end), "{}", failure.message);
+    };
+    check("HTTP/1.1 200 O", None, ": no answer within 1s").await;
+    check("HTTP/1.1 200 OK\r\nX: y\r\n", None, ": no answer within 1s").await;
+    let late = " answered 200, but its body did not end within 1s";
+    check("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", Some(200), late).await;
+    check(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        Some(200),
+        late,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_counts_at_once_however_slow_its_body() {
+    let words = "HTTP/1.1 500 Oh\r\nContent-Length: 9\r\n\r\nabc";
+    let server = Server::saying(words, Then::Hang).await;
+    let failure = failure(&post(&server.url("/"))).await;
+    assert_eq!(
+        (failure.kind, failure.status_code),
+        (FailureKind::HttpStatus, Some(500))
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_after_the_request_may_have_had_an_effect() {
+    let check = async |begin: &'static str, status: Option<u16>| {
+        let server = Server::saying(begin, Then::Close).await;
+        let failure = failure(&post(&server.url("/"))).await;
+        assert_eq!(
+            (failure.kind, failure.status_code),
+            (FailureKind::ConnectionLost, status),
+            "{begin}"
+        );
+        assert_eq!(
+            server.requests().await.len(),
+            1,
+            "it was sent again after {begin:?}"
+        );
+    };
+    check("", None).await;
+    check("HTTP/1.1 200", None).await;
+    check("HTTP/1.1 200 OK\r\nX: y\r\n", None).await;
+    check("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", Some(200)).await;
+    check(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        Some(200),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_reset_connection_is_a_lost_one() {
+    let server = Server::start_raw(async |stream| {
+        // Closed with the request unread, so that the kernel answers with a reset.
+        stream.readable().await.unwrap();
+    })
+    .await;
+    assert_eq!(
+        failure(&post(&server.url("/"))).await.kind,
+        FailureKind::ConnectionLost
+    );
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_a_bad_answer() {
+    let check = async |answer: &'static [u8]| {
+        let server = Server::saying(answer, Then::Close).await;
+        let failure = failure(&post(&server.url("/"))).await;
+        let text = String::from_utf8_lossy(answer);
+        assert_eq!(
+            failure.kind,
+            FailureKind::BadAnswer,
+            "{text}: {}",
+            failure.message
+        );
+    };
+    check(b"SSH-2.0-OpenSSH_9.9\r\n\r\n").await;
+    check(b"HTTP/1.1 abc\r\n\r\n").await;
+    check(b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n").await;
+    check(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n").await;
+    check(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").await;
+}
+
+#[tokio::test]
+async fn calls_never_share_a_connection_that_a_server_may_be_closing() {
+    // Says keep-alive, answers once, and closes as soon as anything more comes: what makes clients send again.
+    let server = Server::start(async |_, mut stream| {
+        answer(&mut stream, "200 OK", "").await;
+        server::next_byte(&mut stream).await;
+    })
+    .await;
+    let caller = HttpCaller::new(HttpSettings::default());
+    for number in 1..=5 {
+        let outcome = caller.call(&identity(), &post(&server.url("/"))).await;
+        assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+        assert_eq!(
+            (server.connections(), server.requests().await.len()),
+            (number, number)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_none_is_not_sent() {
+    let server = Server::start(async |_, mut stream| answer(&mut stream, "200 OK", "").await).await;
+    let url = server.url("/a?token=s3cret");
+    let header = |name: &str, value: &str| HttpCall {
+        headers: BTreeMap::from([(name.to_owned(), value.to_owned())]),
+        ..call("GET", &url)
+    };
+    let check = async |call: HttpCall, message: &str| {
+        let failure = failure(&call).await;
+        assert_eq!(failure.kind, FailureKind::Render);
+        assert_eq!(failure.message, message);
+    };
+    let shown = server.url("/a");
+    check(
+        call("GET", "s3cret"),
+        "the URL is none: relative URL without a base",
+    )
+    .await;
+    check(
+        call("GE T", &url),
+        &format!("GE T {shown}: the method is no HTTP method"),
+    )
+    .await;
+    check(
+        header("a b", "s3cret"),
+        &format!("GET {shown}: the name of header `a b` is not valid"),
+    )
+    .await;
+    check(
+        header("a", "s3cret\n"),
+        &format!("GET {shown}: the value of header `a` is not valid"),
+    )
+    .await;
+    let bundle = HttpCall {
+        ca_bundle: Some("s3cret".to_owned()),
+        ..call("GET", &url)
+    };
+    check(bundle, &format!("GET {shown}: caBundle holds no PEM certificate")).await;
+    check(
+        call("GET", "http://169.254.169.254/latest?s3cret"),
+        "GET http://169.254.169.254/latest: 169.254.169.254 (169.254.169.254) is no permitted destination \
+         (--http-allow, --http-deny)",
+    )
+    .await;
+    assert_eq!(server.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_resolves_to_a_denied_address_is_not_called() {
+    let server = Server::start(async |_, mut stream| answer(&mut stream, "200 OK", "").await).await;
+    let mut settings = HttpSettings::default();
+    settings.destinations.deny = vec!["127.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()];
+    let url = server.url("/").replace("127.0.0.1", "localhost");
+    let outcome = HttpCaller::new(settings).call(&identity(), &post(&url)).await;
+    let Outcome::Failed(failure) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(failure.kind, FailureKind::Render, "{}", failure.message);
+    assert!(
+        failure.message.contains("is no permitted destination"),
+        "{}",
+        failure.message
+    );
+    assert_eq!(server.connections(), 0);
+}

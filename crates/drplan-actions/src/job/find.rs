@@ -63,8 +63,8 @@ pub(super) fn never_created(job: &ObjectRef) -> Outcome {
     Outcome::Failed(Failure::new(FailureKind::NotCreated, message))
 }
 
-/// The outcome of a Job that `error` hides.
+/// The outcome of a Job of which the API server tells no more than `error`.
 pub(super) fn unknown(job: &ObjectRef, error: &ApiError) -> Outcome {
-    let message = format!("what became of Job {} cannot be read: {error}", shown(job));
+    let message = format!("what became of Job {} is not known: {error}", shown(job));
     Outcome::Failed(Failure::new(FailureKind::OutcomeUnknown, message))
 }

@@ -139,7 +139,8 @@ impl Audit {
         }
     }
 
-    fn read(&self, since: u64) -> anyhow::Result<Vec<AuditEntry>> {
+    /// Parses only the lines that contain the text: thousands of others may be there.
+    fn read(&self, since: u64, containing: &str) -> anyhow::Result<Vec<AuditEntry>> {
         let mut file = File::open(&self.file).context("failed to open the audit log")?;
         file.seek(SeekFrom::Start(since))?;
         let mut text = String::new();
@@ -148,7 +149,11 @@ impl Audit {
         let complete = text.rfind('\n').map_or("", |end| &text[..end]);
         let parse =
             |line| serde_json::from_str(line).with_context(|| format!("unreadable audit entry: {line}"));
-        complete.lines().map(parse).collect()
+        complete
+            .lines()
+            .filter(|line| line.contains(containing))
+            .map(parse)
+            .collect()
     }
 }
 
@@ -215,7 +220,9 @@ impl AuditQuery {
     ///
     /// When the log cannot be read.
     pub fn entries(&self) -> anyhow::Result<Vec<AuditEntry>> {
-        let mut entries = self.audit.read(self.since)?;
+        let mut entries = self
+            .audit
+            .read(self.since, self.namespace.as_deref().unwrap_or_default())?;
         entries.retain(|entry| self.covers(entry));
         Ok(entries)
     }

@@ -23,18 +23,11 @@ const PROGRAMS: [&str; 5] = [
     "kubectl",
 ];
 
-/// What is built: the package's folder in the module, the package, the binary's name, linker flags. Without a version
-/// the API server reports one that clients fail to parse.
-const BUILDS: [(&str, &str, &str, &str); 3] = [
-    (
-        ".",
-        ".",
-        "controlplane",
-        "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 \
-         -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36",
-    ),
-    (".", "./keep", "keep", "-s -w"),
-    ("kwok", "sigs.k8s.io/kwok/cmd/kwok", "kwok", "-s -w"),
+/// What is built: the folder in the module, the package in the folder, and the binary's name.
+const BUILDS: [(&str, &str, &str); 3] = [
+    (".", ".", "controlplane"),
+    (".", "./keep", "keep"),
+    ("kwok", "sigs.k8s.io/kwok/cmd/kwok", "kwok"),
 ];
 
 /// A directory that holds etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubectl, kwok and keep.
@@ -119,7 +112,7 @@ fn key() -> anyhow::Result<String> {
         .output()
         .map_err(|_| BuildError::NoGo)?;
     hash.update(&version.stdout);
-    hash.update(format!("{BUILDS:?}"));
+    hash.update(format!("{BUILDS:?} {}", linker_flags()?));
     let mut files = Vec::new();
     source_files(Path::new(MODULE), &mut files)?;
     files.sort();
@@ -155,7 +148,8 @@ fn build(cache: &Path, dir: &Path) -> anyhow::Result<()> {
     let begun = Instant::now();
     eprintln!("testkit: building the control plane from Go modules, once; this takes some minutes");
     let unfinished = tempfile::Builder::new().prefix("building-").tempdir_in(cache)?;
-    for (folder, package, name, flags) in BUILDS {
+    let flags = linker_flags()?;
+    for (folder, package, name) in BUILDS {
         let mut go = Command::new("go");
         go.current_dir(Path::new(MODULE).join(folder))
             .args([
@@ -164,7 +158,7 @@ fn build(cache: &Path, dir: &Path) -> anyhow::Result<()> {
                 "-trimpath",
                 "-buildvcs=false",
                 "-ldflags",
-                flags,
+                &flags,
                 "-o",
             ])
             .arg(unfinished.path().join(name))
@@ -182,6 +176,21 @@ fn build(cache: &Path, dir: &Path) -> anyhow::Result<()> {
         begun.elapsed().as_secs()
     );
     Ok(())
+}
+
+/// Small binaries, and the version that go.mod names: left alone, the API server reports one that clients fail to parse.
+fn linker_flags() -> anyhow::Result<String> {
+    let module = fs::read_to_string(Path::new(MODULE).join("go.mod")).context("failed to read go.mod")?;
+    let version = module
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes v"));
+    let version = version.context("go.mod does not require k8s.io/kubernetes")?;
+    let mut parts = version.split('.');
+    let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let package = "k8s.io/component-base/version";
+    Ok(format!(
+        "-s -w -X {package}.gitVersion=v{version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
+    ))
 }
 
 /// Runs `go build -v`, telling every 15 seconds how far it is.

@@ -3,6 +3,7 @@
 mod component;
 mod crds;
 mod etcd;
+mod faults;
 mod node;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,6 @@ use anyhow::{Context, bail};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
-use rustix::process::Signal;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -23,6 +23,7 @@ use crate::background::background;
 use crate::binaries::Binaries;
 use crate::eventually::{Seen, eventually, object_until};
 use crate::kept::{Kept, Launch};
+use crate::operator::operator_crds;
 
 pub use component::Component;
 use component::Site;
@@ -196,6 +197,19 @@ impl ControlPlane {
             .cloned()
     }
 
+    /// [`Self::shared`] with the CRDs of [`operator_crds`].
+    ///
+    /// # Errors
+    ///
+    /// When the operator cannot be built or the control plane does not start.
+    pub async fn shared_for_operator() -> anyhow::Result<Self> {
+        Self::shared_with(async || {
+            let crds = tokio::task::spawn_blocking(operator_crds).await??;
+            Ok(Options::default().with_crds(crds))
+        })
+        .await
+    }
+
     /// Where its files are: logs, certificates, data.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
@@ -275,67 +289,6 @@ impl ControlPlane {
         Audit::new(self.inner.dir.join("audit.log"))
     }
 
-    /// The process id of the component, `None` if it does not run.
-    pub fn pid(&self, component: Component) -> Option<i32> {
-        let running = self.running();
-        running
-            .get(&component)
-            .filter(|running| running.kept.exit_code().is_none())
-            .map(|running| running.kept.pid())
-    }
-
-    /// Stops the component as it stands (SIGSTOP): its connections stay open and nothing answers.
-    ///
-    /// # Errors
-    ///
-    /// When it was never started.
-    pub fn pause(&self, component: Component) -> anyhow::Result<()> {
-        self.signal(component, Signal::STOP)
-    }
-
-    /// Lets a paused component go on.
-    ///
-    /// # Errors
-    ///
-    /// When it was never started.
-    pub fn resume(&self, component: Component) -> anyhow::Result<()> {
-        self.signal(component, Signal::CONT)
-    }
-
-    /// Kills the component (SIGKILL) and waits until it is gone.
-    ///
-    /// # Errors
-    ///
-    /// When it was never started.
-    pub fn kill(&self, component: Component) -> anyhow::Result<()> {
-        let mut running = self.running();
-        running
-            .get_mut(&component)
-            .with_context(|| format!("{} was never started", component.program()))?
-            .kept
-            .end();
-        Ok(())
-    }
-
-    /// Kills the component if it runs and starts it again as before, on the same port with the same data. Of etcd and
-    /// the API server it waits until the API server is ready.
-    ///
-    /// # Errors
-    ///
-    /// When it was never started or does not come up.
-    pub async fn restart(&self, component: Component) -> anyhow::Result<()> {
-        self.kill(component)?;
-        let launch = self
-            .running()
-            .get(&component)
-            .map(|running| running.launch.clone());
-        self.launch(component, launch.context("it was started before")?)?;
-        match component {
-            Component::Etcd | Component::ApiServer => self.ready().await,
-            Component::ControllerManager | Component::Scheduler | Component::Kwok => Ok(()),
-        }
-    }
-
     /// The last lines of the component's log.
     pub fn log_tail(&self, component: Component) -> String {
         let file = self.inner.dir.join(format!("{}.log", component.program()));
@@ -371,24 +324,11 @@ impl ControlPlane {
         component: Component,
         what: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
-        let ended = {
-            let running = self.running();
-            running.get(&component).map(|running| running.kept.ended())
-        };
-        let ended = ended.with_context(|| format!("{} was never started", component.program()))?;
+        let ended = self.with(component, |running| running.kept.ended())?;
         tokio::select! {
             result = what => result.with_context(|| self.log_tail(component)),
             code = ended => bail!("{} has ended with exit code {code}, {}", component.program(), self.log_tail(component)),
         }
-    }
-
-    fn signal(&self, component: Component, signal: Signal) -> anyhow::Result<()> {
-        let running = self.running();
-        running
-            .get(&component)
-            .with_context(|| format!("{} was never started", component.program()))?
-            .kept
-            .signal(signal)
     }
 
     fn launch(&self, component: Component, launch: Launch) -> anyhow::Result<()> {

@@ -1,12 +1,13 @@
 //! Child processes that cannot outlive this one.
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::{self, DirEntry, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -113,6 +114,35 @@ impl Kept {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(error).with_context(|| format!("failed to send {signal:?} to {}", self.pid())),
         }
+    }
+
+    /// Stops the program as it stands (SIGSTOP), and returns when all of its threads have stopped.
+    ///
+    /// # Errors
+    ///
+    /// When the signal cannot be sent, or a thread goes on for ten seconds.
+    pub fn pause(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)?;
+        for _ in 0..10_000 {
+            if self.exit_code().is_some() || self.has_stopped() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        bail!("{} does not stop", self.pid())
+    }
+
+    fn has_stopped(&self) -> bool {
+        let stopped = |thread: std::io::Result<DirEntry>| {
+            let stat = thread.and_then(|thread| fs::read_to_string(thread.path().join("stat")));
+            // The state follows the name, which is in parentheses and may contain some. A thread that is gone does
+            // nothing either.
+            stat.map_or(true, |stat| {
+                stat.rsplit_once(") ")
+                    .is_some_and(|(_, rest)| rest.starts_with('T'))
+            })
+        };
+        fs::read_dir(format!("/proc/{}/task", self.pid())).is_ok_and(|mut threads| threads.all(stopped))
     }
 
     /// The exit code if it has ended: its own, or 128 plus the signal that ended it.

@@ -1,10 +1,11 @@
 //! The operator as a child process.
 
+mod binary;
+
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -17,7 +18,7 @@ use crate::eventually::{Seen, eventually};
 use crate::kept::{Kept, Launch};
 use crate::port::free_port;
 
-const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+pub use binary::{operator_binary, operator_crds};
 
 /// How to run an operator.
 #[derive(Debug, Clone)]
@@ -88,7 +89,7 @@ pub struct OperatorProcess {
     launch: Launch,
     keep: PathBuf,
     health_port: u16,
-    kept: Mutex<Option<std::sync::Arc<Kept>>>,
+    kept: Mutex<Option<Arc<Kept>>>,
 }
 
 impl OperatorProcess {
@@ -143,12 +144,13 @@ impl OperatorProcess {
         Ok(operator)
     }
 
-    /// Starts it again as before, after it has ended, and waits until it is ready. Its log goes on in the same file.
+    /// Kills it if it runs, starts it again as before and waits until it is ready. Its log goes on in the same file.
     ///
     /// # Errors
     ///
     /// As [`Self::start`].
     pub async fn restart(&self) -> anyhow::Result<()> {
+        self.kill9().await?;
         self.run()?;
         self.ready().await
     }
@@ -211,13 +213,13 @@ impl OperatorProcess {
         Ok(())
     }
 
-    /// Stops it as it stands (SIGSTOP): it holds its connections and does nothing.
+    /// Stops it as it stands (SIGSTOP) and returns when it has stopped: it holds its connections and does nothing.
     ///
     /// # Errors
     ///
-    /// When the signal cannot be sent.
+    /// When the signal cannot be sent or it does not stop.
     pub fn stop(&self) -> anyhow::Result<()> {
-        self.kept()?.signal(Signal::STOP)
+        self.kept()?.pause()
     }
 
     /// Lets it go on.
@@ -294,85 +296,15 @@ impl OperatorProcess {
 
     fn run(&self) -> anyhow::Result<()> {
         let kept = Kept::start(&self.keep, &self.launch)?;
-        *self.lock() = Some(std::sync::Arc::new(kept));
+        *self.lock() = Some(Arc::new(kept));
         Ok(())
     }
 
-    fn kept(&self) -> anyhow::Result<std::sync::Arc<Kept>> {
+    fn kept(&self) -> anyhow::Result<Arc<Kept>> {
         self.lock().clone().context("the operator was never started")
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<std::sync::Arc<Kept>>> {
-        self.kept
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Kept>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Returns the operator's binary: `DRPLAN_OPERATOR_BIN`, or else the workspace's, built with `fault-points` by the
-/// first call of the process. Blocks.
-///
-/// # Errors
-///
-/// When it cannot be built.
-pub fn operator_binary() -> anyhow::Result<PathBuf> {
-    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
-    if let Some(binary) = std::env::var_os("DRPLAN_OPERATOR_BIN") {
-        return Ok(binary.into());
-    }
-    let mut built = BUILT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(binary) = built.as_ref() {
-        return Ok(binary.clone());
-    }
-    // Cargo has locks of its own, but says nothing while it waits for them.
-    let lock = File::create(Path::new(WORKSPACE).join("target/operator-build.lock"))?;
-    lock.lock()?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .current_dir(WORKSPACE)
-        .args([
-            "build",
-            "--package=drplan-operator",
-            "--bin=drplan-operator",
-            "--features=fault-points",
-        ])
-        .arg("--message-format=json-render-diagnostics")
-        .output()
-        .context("failed to run cargo")?;
-    if !output.status.success() {
-        bail!(
-            "failed to build the operator:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    let messages = String::from_utf8_lossy(&output.stdout).into_owned();
-    let executable = |line: &str| {
-        let message: Value = serde_json::from_str(line).ok()?;
-        message.get("executable")?.as_str().map(PathBuf::from)
-    };
-    let binary = messages
-        .lines()
-        .filter_map(executable)
-        .next_back()
-        .context("cargo built no drplan-operator")?;
-    Ok(built.insert(binary).clone())
-}
-
-/// Returns the CRDs that the operator prints with `crds`. Blocks.
-///
-/// # Errors
-///
-/// When the operator cannot be built or fails.
-pub fn operator_crds() -> anyhow::Result<Vec<String>> {
-    let binary = operator_binary()?;
-    let output = Command::new(&binary).arg("crds").output();
-    let output = output.with_context(|| format!("failed to run `{}`", binary.display()))?;
-    if !output.status.success() {
-        bail!(
-            "`{} crds` failed:\n{}",
-            binary.display(),
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    Ok(vec![String::from_utf8(output.stdout)?])
 }

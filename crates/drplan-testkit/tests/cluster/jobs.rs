@@ -124,3 +124,26 @@ async fn a_job_told_to_take_two_seconds_takes_no_less() -> anyhow::Result<()> {
     };
     control_plane.with_namespace("job-slow", test).await
 }
+
+#[tokio::test]
+async fn a_pod_told_to_stop_slowly_is_seen_stopping() -> anyhow::Result<()> {
+    let control_plane = shared().await?;
+    let test = async |t: &TestNamespace| {
+        make(
+            t,
+            "stubborn",
+            json!({"testkit.drplan/hang": "true", "testkit.drplan/stop-seconds": "60"}),
+        )
+        .await?;
+        let name = pod(t, "stubborn", "Running")
+            .await?
+            .metadata
+            .name
+            .context("it has a name")?;
+        t.api::<Pod>().delete(&name, &DeleteParams::default()).await?;
+        let stopping = t.api::<Pod>().get(&name).await?;
+        assert!(stopping.metadata.deletion_timestamp.is_some());
+        Ok(())
+    };
+    control_plane.with_namespace("job-stubborn", test).await
+}

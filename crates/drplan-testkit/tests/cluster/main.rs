@@ -1,6 +1,7 @@
 //! Proves the test kit on the real control plane. One binary, so that its tests share one.
 
 mod audit;
+mod binaries;
 mod control_plane;
 mod etcd;
 mod faults;

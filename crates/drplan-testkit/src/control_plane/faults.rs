@@ -1,0 +1,68 @@
+//! What can happen to a component.
+
+use anyhow::Context;
+use rustix::process::Signal;
+
+use super::{Component, ControlPlane, Running};
+
+impl ControlPlane {
+    /// The process id of the component, `None` if it does not run.
+    pub fn pid(&self, component: Component) -> Option<i32> {
+        let running = self.running();
+        running
+            .get(&component)
+            .filter(|running| running.kept.exit_code().is_none())
+            .map(|running| running.kept.pid())
+    }
+
+    /// Stops the component as it stands (SIGSTOP) and returns when it has stopped: its connections stay open and nothing
+    /// answers.
+    ///
+    /// # Errors
+    ///
+    /// When it was never started.
+    pub fn pause(&self, component: Component) -> anyhow::Result<()> {
+        self.with(component, |running| running.kept.pause())?
+    }
+
+    /// Lets a paused component go on.
+    ///
+    /// # Errors
+    ///
+    /// When it was never started.
+    pub fn resume(&self, component: Component) -> anyhow::Result<()> {
+        self.with(component, |running| running.kept.signal(Signal::CONT))?
+    }
+
+    /// Kills the component (SIGKILL) and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// When it was never started.
+    pub fn kill(&self, component: Component) -> anyhow::Result<()> {
+        self.with(component, |running| running.kept.end())
+    }
+
+    /// Kills the component if it runs and starts it again as before, on the same port with the same data. Of etcd and
+    /// the API server it waits until the API server is ready.
+    ///
+    /// # Errors
+    ///
+    /// When it was never started or does not come up.
+    pub async fn restart(&self, component: Component) -> anyhow::Result<()> {
+        self.kill(component)?;
+        let launch = self.with(component, |running| running.launch.clone())?;
+        self.launch(component, launch)?;
+        match component {
+            Component::Etcd | Component::ApiServer => self.ready().await,
+            Component::ControllerManager | Component::Scheduler | Component::Kwok => Ok(()),
+        }
+    }
+
+    fn with<T>(&self, component: Component, what: impl FnOnce(&mut Running) -> T) -> anyhow::Result<T> {
+        let mut running = self.running();
+        Ok(what(running.get_mut(&component).with_context(|| {
+            format!("{} was never started", component.program())
+        })?))
+    }
+}

@@ -33,6 +33,8 @@ pub struct Observed {
     pub lost_contact_millis: Option<u64>,
     /// HTTP calls that may be sent now.
     pub http_places: usize,
+    /// Whether this process is ending: results are recorded, nothing is begun or sent.
+    pub draining: bool,
 }
 
 /// A command under way.

@@ -178,6 +178,7 @@ impl<'a> Fold<'a> {
         };
         match (phase, gate) {
             (StepPhase::Running, _) => self.go_on(Some(run), at),
+            (StepPhase::Pending, Gate::Open) if self.seen.draining => Ok(()),
             (StepPhase::Pending, Gate::Open) => self.start(run, at),
             (StepPhase::Pending, Gate::Shut(reason)) => {
                 self.apply(at, ActionEvent::Skipped)?.message = format!("skipped: {reason}");
@@ -249,6 +250,9 @@ impl<'a> Fold<'a> {
                 return Ok(());
             }
             None => {}
+        }
+        if self.seen.draining {
+            return Ok(());
         }
         let unsent = self.is_unsent(at, answered);
         if self.is_stopping() && unsent {

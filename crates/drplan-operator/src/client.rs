@@ -1,0 +1,108 @@
+//! The client of the operator's own identity.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use http::{HeaderValue, header::USER_AGENT};
+use kube::{
+    Client, Config,
+    client::ClientBuilder,
+    config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError},
+};
+
+use crate::contact::Contact;
+
+/// A connection within a cluster takes milliseconds; one that is lost in a partition must not hold up what waits for it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a write to a connection may make no progress. No request is large enough to take that long.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Whom the audit log of the API server names.
+const AGENT: &str = concat!("drplan-operator/", env!("CARGO_PKG_VERSION"));
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file of `--kubeconfig` cannot be read or used.
+    #[error("failed to use the kubeconfig `{}`", path.display())]
+    UseKubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Box<KubeconfigError>,
+    },
+    /// Neither `KUBECONFIG` (or `~/.kube/config`) nor a Pod's service account.
+    #[error("found no way to the API server: give --kubeconfig, set KUBECONFIG, or run in a Pod")]
+    FindConfig {
+        /// What is missing in both.
+        source: Box<InferConfigError>,
+    },
+    /// Certificates or credentials that cannot be used.
+    #[error("failed to make a client for `{url}`")]
+    BuildClient {
+        /// The API server.
+        url: String,
+        /// Why.
+        source: Box<kube::Error>,
+    },
+}
+
+/// A client for the API server of the file `kubeconfig`, else of `KUBECONFIG` or `~/.kube/config`, else of the cluster
+/// that this Pod runs in. Every answer it gets is noted in `contact`. No connection is made yet.
+///
+/// # Guarantees
+/// It never repeats a request by itself: only its caller knows whether a request may be repeated, and for how long.
+/// Reading has no time limit, since watches are reads without end; whoever asks for one answer sets a limit of its own.
+///
+/// # Errors
+/// A configuration that is missing or cannot be used.
+pub async fn connect(kubeconfig: Option<&Path>, contact: &Contact) -> Result<Client, Error> {
+    let mut config = configuration(kubeconfig).await?;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.write_timeout = Some(WRITE_TIMEOUT);
+    config.read_timeout = None;
+    config.default_retry = false;
+    config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
+    let url = config.cluster_url.to_string();
+    // kube installs aws-lc-rs as the provider of TLS here, unless there is one.
+    let builder = ClientBuilder::try_from(config).map_err(|source| Error::BuildClient {
+        url,
+        source: Box::new(source),
+    })?;
+    Ok(builder.with_layer(&contact.layer()).build())
+}
+
+async fn configuration(kubeconfig: Option<&Path>) -> Result<Config, Error> {
+    let Some(path) = kubeconfig else {
+        return Config::infer().await.map_err(|source| Error::FindConfig {
+            source: Box::new(source),
+        });
+    };
+    let failed = |source| Error::UseKubeconfig {
+        path: path.to_owned(),
+        source: Box::new(source),
+    };
+    let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+        .await
+        .map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_is_missing_is_named() {
+        let path = Path::new("/nowhere/kubeconfig");
+        let error = connect(Some(path), &Contact::new(Duration::from_secs(1)))
+            .await
+            .err()
+            .expect("it is missing");
+        assert_eq!(
+            error.to_string(),
+            "failed to use the kubeconfig `/nowhere/kubeconfig`"
+        );
+    }
+}

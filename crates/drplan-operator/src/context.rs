@@ -1,0 +1,97 @@
+//! What every part of the operator shares.
+
+use std::{sync::Arc, time::Duration};
+
+use drplan_actions::{Identity, Performer};
+use drplan_api::{DRPlan, DRPlanExecution, DRWorkflow, status::Epoch};
+use kube::Client;
+use tokio::sync::Semaphore;
+
+use crate::{contact::Contact, desk::PlanLocks, events::EventQueue, index::{Index, Key}, queue::WorkQueue, raw::Raw, store::Store};
+
+/// What every part of the operator shares. Cheap to clone behind an `Arc`.
+#[derive(Debug)]
+pub struct Context {
+    /// The operator's own client.
+    pub client: Client,
+    /// Access to the three kinds.
+    pub stores: Stores,
+    /// What the watches brought.
+    pub index: Index,
+    /// What is to be looked at.
+    pub queues: Queues,
+    /// Performs effects.
+    pub performer: Performer,
+    /// Events, beside everything else.
+    pub events: EventQueue,
+    /// When the API server last answered.
+    pub contact: Contact,
+    /// Who acts.
+    pub epoch: Epoch,
+    /// Plans whose status is being written.
+    pub plan_locks: PlanLocks,
+    /// Places for running executions.
+    pub running_places: Arc<Semaphore>,
+    /// Places for HTTP calls.
+    pub http_places: Arc<Semaphore>,
+    /// What the flags say.
+    pub settings: Settings,
+}
+
+/// Access to the three kinds.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// Workflows.
+    pub workflows: Store<Raw<DRWorkflow>>,
+    /// Plans.
+    pub plans: Store<Raw<DRPlan>>,
+    /// Executions.
+    pub executions: Store<Raw<DRPlanExecution>>,
+}
+
+/// What is to be looked at, by kind.
+#[derive(Clone, Debug, Default)]
+pub struct Queues {
+    /// Workflows.
+    pub workflows: WorkQueue<Key>,
+    /// Plans.
+    pub plans: WorkQueue<Key>,
+    /// Executions.
+    pub executions: WorkQueue<Key>,
+}
+
+/// What the flags say, as far as the parts need it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The namespaces that are served; empty: all.
+    pub namespaces: Vec<String>,
+    /// Between two re-lists.
+    pub reconcile_interval: Duration,
+    /// Silence of the API server after which a run with calls in flight is Unknown.
+    pub partition_timeout: Duration,
+    /// Time that an execution has to begin.
+    pub start_deadline: Duration,
+    /// Time for calls in flight at SIGTERM.
+    pub drain_timeout: Duration,
+    /// Executions that may run at once.
+    pub max_running: usize,
+    /// HTTP calls at once.
+    pub max_http: usize,
+    /// The ServiceAccount of plans that name none; none: the operator itself.
+    pub default_service_account: Option<String>,
+}
+
+impl Settings {
+    /// The namespaces that are served, as the engine takes them.
+    pub fn served(&self) -> Option<&[String]> {
+        (!self.namespaces.is_empty()).then_some(self.namespaces.as_slice())
+    }
+
+    /// The identity behind a recorded ServiceAccount of `namespace`.
+    pub fn identity(namespace: &str, service_account: Option<&str>) -> Identity {
+        match service_account {
+            None => Identity::Operator,
+            Some(name) => Identity::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() },
+        }
+    }
+}

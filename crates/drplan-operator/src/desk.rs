@@ -1,0 +1,345 @@
+//! The one place that writes a plan's lock, history and finalizer.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use drplan_api::{
+    DRPlanStatus, Time, labels,
+    status::{CurrentExecution, ExecutionPhase, HistoryEntry, PlanPhase, SuccessfulExecution, set_condition},
+};
+use drplan_engine::snapshot::sha256_hex;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::ListParams;
+use serde_json::json;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::{
+    clock,
+    context::Context,
+    events::EventNote,
+    fault,
+    index::{Key, PlanEntry},
+    raw::{Glance, Raw},
+    record::{annotation, finalizers, has_finalizer},
+    store::{StoreError, bounded},
+};
+
+/// Runs kept in a plan's history: contract, section 3.
+const HISTORY_MAX: usize = 10;
+/// Names kept in `startedNames`: contract, section 3.
+const STARTED_NAMES_MAX: usize = 200;
+/// Conflicts in a row after which a write is given up and tried anew by its caller. A plan is written by people and
+/// by this desk alone, so more than a few mean that something edits it in a loop.
+const CONFLICTS_MAX: usize = 20;
+
+/// One mutex per plan that is being written: no two parts of this process write one plan at once.
+#[derive(Clone, Debug, Default)]
+pub struct PlanLocks {
+    locks: Arc<Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<()>>>>>,
+}
+
+impl PlanLocks {
+    /// Waits for plan `key`.
+    pub async fn hold(&self, key: &Key) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            // Those that nobody holds or awaits are forgotten, so this is as large as what is being written.
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            Arc::clone(locks.entry(key.clone()).or_default())
+        };
+        lock.lock_owned().await
+    }
+}
+
+/// A run, as far as a plan records it.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its plan.
+    pub plan: String,
+    /// Execute or Revert.
+    pub operation: String,
+}
+
+impl Run {
+    fn plan_key(&self) -> Key {
+        (self.namespace.clone(), self.plan.clone())
+    }
+}
+
+/// What became of a wish to lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LockAnswer {
+    /// The run holds the lock.
+    Taken,
+    /// Another run holds it, or runs without it.
+    Busy(String),
+    /// A run of this name had it before.
+    AlreadyRan,
+    /// The plan is gone or being deleted.
+    PlanGone,
+    /// The plan carries a command that comes first; ask again.
+    CommandPending,
+    /// The plan's status cannot be read, so who holds the lock is not known.
+    Unreadable(String),
+}
+
+/// Takes the plan's lock for `run`, with its entry in the history, by compare-and-swap.
+///
+/// # Errors
+/// [`StoreError`]; the lock may be taken after `Unanswered`, which asking again shows.
+///
+/// # Guarantees
+/// At most one run holds a plan's lock. A lock whose run has ended or is gone gives way.
+pub async fn lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError> {
+    let key = run.plan_key();
+    let _writing = context.plan_locks.hold(&key).await;
+    for _ in 0..CONFLICTS_MAX {
+        match try_lock(context, run).await {
+            Err(StoreError::Conflict) => {}
+            Err(StoreError::Gone) => return Ok(LockAnswer::PlanGone),
+            answer => return answer,
+        }
+    }
+    Err(StoreError::Conflict)
+}
+
+async fn try_lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError> {
+    let Some(plan) = context.stores.plans.get(&run.namespace, &run.plan).await? else { return Ok(LockAnswer::PlanGone) };
+    let entry = PlanEntry::of(plan);
+    let mut meta = entry.meta.clone();
+    let mut status = match entry.status {
+        Ok(status) => status,
+        Err(problem) => return Ok(LockAnswer::Unreadable(problem)),
+    };
+    if let Some(current) = status.current_execution.clone() {
+        if current.uid == run.uid {
+            return Ok(LockAnswer::Taken);
+        }
+        match end_of(context, &current.namespace, &current.name, &current.uid).await? {
+            EndOf::Runs => return Ok(LockAnswer::Busy(current.name)),
+            EndOf::Ended(end) => enter_end(&mut status, &end),
+            EndOf::Gone => release_stale(context, &entry.meta, &mut status, &current),
+        }
+    }
+    if meta.deletion_timestamp.is_some() {
+        return Ok(LockAnswer::PlanGone);
+    }
+    if annotation(&meta, labels::TRIGGER).is_some() {
+        return Ok(LockAnswer::CommandPending);
+    }
+    let name = started_name(&run.name);
+    if status.started_names.contains(&name) && !status.execution_history.iter().any(|entry| entry.uid == run.uid) {
+        return Ok(LockAnswer::AlreadyRan);
+    }
+    if let Some(other) = other_running(context, run).await? {
+        return Ok(LockAnswer::Busy(other));
+    }
+    fault::point("before-plan-finalizer").await;
+    if !has_finalizer(&meta) {
+        let patch = json!({"finalizers": finalizers(&meta, true)});
+        meta = context.stores.plans.merge_metadata(&meta, patch).await?.metadata;
+    }
+    let now = clock::now();
+    status.current_execution = Some(CurrentExecution {
+        name: run.name.clone(),
+        namespace: run.namespace.clone(),
+        uid: run.uid.clone(),
+        operation: run.operation.clone(),
+        start_time: now,
+    });
+    status.execution_history.retain(|entry| entry.uid != run.uid);
+    status.execution_history.insert(
+        0,
+        HistoryEntry {
+            name: run.name.clone(),
+            namespace: run.namespace.clone(),
+            uid: run.uid.clone(),
+            operation_type: run.operation.clone(),
+            phase: ExecutionPhase::Running,
+            start_time: now,
+            completion_time: None,
+            requested_by: None,
+        },
+    );
+    status.execution_history.truncate(HISTORY_MAX);
+    status.started_names.retain(|known| *known != name);
+    status.started_names.insert(0, name);
+    status.started_names.truncate(STARTED_NAMES_MAX);
+    fault::point("before-lock").await;
+    context.stores.plans.put_status(&meta, &status).await?;
+    fault::point("after-lock").await;
+    Ok(LockAnswer::Taken)
+}
+
+/// How a run ended, for the plan's record.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// The run.
+    pub run: Run,
+    /// Its terminal phase.
+    pub phase: ExecutionPhase,
+    /// When.
+    pub completion_time: Option<Time>,
+}
+
+/// Enters the end of a run that had the lock, releases the lock and takes the finalizer off.
+///
+/// # Errors
+/// [`StoreError`]; the plan's reconciler does it again.
+pub async fn release(context: &Context, end: &End) -> Result<(), StoreError> {
+    let key = end.run.plan_key();
+    let _writing = context.plan_locks.hold(&key).await;
+    for _ in 0..CONFLICTS_MAX {
+        match try_release(context, end).await {
+            Err(StoreError::Conflict) => {}
+            Err(StoreError::Gone) => return Ok(()),
+            answer => return answer,
+        }
+    }
+    Err(StoreError::Conflict)
+}
+
+async fn try_release(context: &Context, end: &End) -> Result<(), StoreError> {
+    let Some(plan) = context.stores.plans.get(&end.run.namespace, &end.run.plan).await? else { return Ok(()) };
+    let entry = PlanEntry::of(plan);
+    let mut meta = entry.meta;
+    let Ok(mut status) = entry.status else { return Ok(()) };
+    let before = status.clone();
+    enter_end(&mut status, end);
+    if status != before {
+        meta = context.stores.plans.put_status(&meta, &status).await?.metadata;
+    }
+    drop_finalizer(context, &meta, &status).await
+}
+
+/// Takes our finalizer off a plan without lock.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn drop_finalizer(context: &Context, meta: &ObjectMeta, status: &DRPlanStatus) -> Result<(), StoreError> {
+    if status.current_execution.is_none() && has_finalizer(meta) {
+        let patch = json!({"finalizers": finalizers(meta, false)});
+        context.stores.plans.merge_metadata(meta, patch).await?;
+    }
+    Ok(())
+}
+
+/// Records the end of a run in `status`, if the run is its current one or in its history as running.
+pub fn enter_end(status: &mut DRPlanStatus, end: &End) {
+    let uid = &end.run.uid;
+    let held = status.current_execution.as_ref().is_some_and(|current| current.uid == *uid);
+    if held {
+        status.current_execution = None;
+    }
+    let entry = status.execution_history.iter_mut().find(|entry| entry.uid == *uid);
+    let known = entry.as_ref().is_some_and(|entry| entry.phase.is_terminal());
+    if let Some(entry) = entry {
+        entry.phase = end.phase;
+        entry.completion_time = end.completion_time;
+    }
+    if known || !held {
+        return;
+    }
+    status.last_execution_time = end.completion_time;
+    if end.phase == ExecutionPhase::Succeeded {
+        status.last_execution_ref = Some(end.run.name.clone());
+        if let Some(completion_time) = end.completion_time {
+            status.last_successful_execution = Some(SuccessfulExecution {
+                name: end.run.name.clone(),
+                namespace: end.run.namespace.clone(),
+                completion_time,
+            });
+            if end.run.operation == "Execute" {
+                set_condition(&mut status.conditions, "Executed", true, "Executed", "", completion_time);
+                if status.phase == Some(PlanPhase::Ready) {
+                    status.phase = Some(PlanPhase::Executed);
+                }
+            }
+        }
+    }
+}
+
+/// What a live read says of a run.
+#[derive(Clone, Debug)]
+pub enum EndOf {
+    /// It has not ended.
+    Runs,
+    /// It has.
+    Ended(End),
+    /// No execution of that name has that UID.
+    Gone,
+}
+
+/// What became of the run that a lock names.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn end_of(context: &Context, namespace: &str, name: &str, uid: &str) -> Result<EndOf, StoreError> {
+    let Some(raw) = context.stores.executions.get(namespace, name).await? else { return Ok(EndOf::Gone) };
+    if raw.metadata.uid.as_deref() != Some(uid) {
+        return Ok(EndOf::Gone);
+    }
+    let text = |field: &str| raw.status.get(field).and_then(|value| value.as_str()).map(str::to_owned);
+    let phase = text("phase").and_then(|phase| serde_json::from_value::<ExecutionPhase>(phase.into()).ok());
+    Ok(match phase.filter(|phase| phase.is_terminal()) {
+        None => EndOf::Runs,
+        Some(phase) => EndOf::Ended(End {
+            run: Run {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                uid: uid.to_owned(),
+                plan: text("plan").unwrap_or_default(),
+                operation: text("operationType").unwrap_or_default(),
+            },
+            phase,
+            completion_time: text("completionTime").and_then(|time| time.parse().ok()),
+        }),
+    })
+}
+
+/// Releases the lock of a run that does not exist.
+pub fn release_stale(context: &Context, plan: &ObjectMeta, status: &mut DRPlanStatus, current: &CurrentExecution) {
+    status.current_execution = None;
+    if let Some(entry) = status.execution_history.iter_mut().find(|entry| entry.uid == current.uid) {
+        entry.phase = ExecutionPhase::Unknown;
+    }
+    let message = format!("Released the lock of execution {}, which does not exist", current.name);
+    context.events.push(EventNote::plan(plan, true, "StaleLockReleased", message));
+}
+
+/// Another execution of the plan that is Running or Unknown, by a live list. What is known to have ended is not read
+/// again: an end is final.
+async fn other_running(context: &Context, run: &Run) -> Result<Option<String>, StoreError> {
+    type Glimpse = Raw<drplan_api::DRPlanExecution, Glance>;
+    let api: kube::Api<Glimpse> = kube::Api::namespaced(context.client.clone(), &run.namespace);
+    let selector = ListParams::default().labels(&format!("{}={}", labels::PLAN, run.plan));
+    let listed = bounded(api.list_metadata(&selector)).await?;
+    for other in listed.items {
+        let (Some(name), Some(uid)) = (other.metadata.name, other.metadata.uid) else { continue };
+        let known = context.index.execution(&(run.namespace.clone(), name.clone()));
+        let ended = known.is_some_and(|card| card.metadata.uid.as_deref() == Some(&uid) && card.is_terminal());
+        if uid == run.uid || ended {
+            continue;
+        }
+        let live = bounded(api.get_opt(&name)).await?;
+        let running = live.filter(|live| live.metadata.uid.as_deref() == Some(&uid)).and_then(|live| live.phase());
+        if matches!(running, Some(ExecutionPhase::Running | ExecutionPhase::Unknown)) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// How a name is remembered: ten hexadecimal digits of its SHA-256.
+fn started_name(name: &str) -> String {
+    sha256_hex(name.as_bytes())[..10].to_owned()
+}
+

@@ -1,0 +1,12 @@
+//! One execution: from its creation to the end of its record.
+//!
+//! [`start`](start::start) decides whether it may begin and stores all that it will use; [`Drive`](drive::Drive)
+//! carries it to its end; [`finish`](finish::finish) enters that end with the plan. Each may be cut off anywhere and
+//! done again from the record.
+
+pub mod commit;
+pub mod drive;
+pub mod finish;
+pub mod resume;
+pub mod snapshots;
+pub mod start;

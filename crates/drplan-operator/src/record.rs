@@ -1,0 +1,164 @@
+//! One execution as the API server holds it, read as far as it can be read.
+
+use std::collections::BTreeMap;
+
+use drplan_api::{
+    DRPlanExecution, DRPlanExecutionSpec, DRPlanExecutionStatus, Problem, Problems, Time,
+    canonical::Request,
+    decode, labels, normalise_execution_named,
+    status::{ExecutionPhase, FORMAT_VERSION},
+};
+use drplan_engine::CancelWish;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde_json::Value;
+
+use crate::raw::Raw;
+
+/// The finalizer that an execution has while it runs, and a plan while it is locked.
+pub const FINALIZER: &str = "dr.bkbcs.tencent.com/running";
+
+/// An execution, read.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its metadata.
+    pub meta: ObjectMeta,
+    /// What it asks for, or why that cannot be read.
+    pub request: Result<Request, Problems>,
+    /// What is recorded of it.
+    pub status: Recorded,
+}
+
+/// A status, read as far as it can be.
+#[derive(Clone, Debug)]
+pub enum Recorded {
+    /// Nothing, or that it waits to begin.
+    NotStarted(Box<DRPlanExecutionStatus>),
+    /// It began.
+    Started(Box<DRPlanExecutionStatus>),
+    /// It cannot be read; whether it began is known from its raw phase.
+    Unreadable {
+        /// Whether it began and has not ended, as far as can be told.
+        started: bool,
+        /// The place and shape of what cannot be read.
+        problem: Box<Problem>,
+    },
+    /// It is of a format that this release does not know: not to be touched.
+    UnsupportedFormat(u64),
+}
+
+impl Record {
+    /// Reads `raw`.
+    pub fn of(raw: Raw<DRPlanExecution>) -> Self {
+        let Raw { metadata, spec, status, .. } = raw;
+        let namespace = metadata.namespace.clone().unwrap_or_default();
+        let request = decode::<DRPlanExecutionSpec>(spec)
+            .map_err(|mut problem| {
+                problem.path = format!("spec.{}", problem.path);
+                vec![problem]
+            })
+            .and_then(|spec| {
+                let normalised = normalise_execution_named(&spec, &namespace, metadata.name.as_deref());
+                normalised.value.ok_or(normalised.problems)
+            });
+        Self { meta: metadata, request, status: read_status(status) }
+    }
+
+    /// Namespace and name.
+    pub fn key(&self) -> (String, String) {
+        let (namespace, name) = crate::store::names(&self.meta);
+        (namespace.to_owned(), name.to_owned())
+    }
+
+    /// Its UID.
+    pub fn uid(&self) -> &str {
+        self.meta.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.meta.name.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it is being deleted.
+    pub fn is_deleting(&self) -> bool {
+        self.meta.deletion_timestamp.is_some()
+    }
+
+    /// Whether it has our finalizer.
+    pub fn has_finalizer(&self) -> bool {
+        has_finalizer(&self.meta)
+    }
+
+    /// When it was created.
+    pub fn created(&self) -> Time {
+        self.meta.creation_timestamp.as_ref().map_or(Time::from_millis(0), |time| Time::new(time.0))
+    }
+
+    /// The value of one of our annotations.
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        annotation(&self.meta, name)
+    }
+
+    /// The cancellation that its annotation asks for.
+    pub fn cancel_wish(&self) -> Option<CancelWish> {
+        let value = self.annotation(labels::CANCEL)?;
+        Some(CancelWish { now: value.trim() == "now", reason: "by user".to_owned() })
+    }
+
+    /// The recorded phase, if the status can be read.
+    pub fn phase(&self) -> Option<ExecutionPhase> {
+        match &self.status {
+            Recorded::NotStarted(status) | Recorded::Started(status) => Some(status.phase),
+            Recorded::Unreadable { .. } | Recorded::UnsupportedFormat(_) => None,
+        }
+    }
+}
+
+/// Whether `meta` has our finalizer.
+pub fn has_finalizer(meta: &ObjectMeta) -> bool {
+    meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
+
+/// The value of annotation `name`.
+pub fn annotation<'a>(meta: &'a ObjectMeta, name: &str) -> Option<&'a str> {
+    meta.annotations.as_ref().and_then(|annotations| annotations.get(name)).map(String::as_str)
+}
+
+/// The finalizers of `meta` with or without ours, as a merge patch takes them.
+pub fn finalizers(meta: &ObjectMeta, with_ours: bool) -> Vec<String> {
+    let others = meta.finalizers.iter().flatten().filter(|finalizer| *finalizer != FINALIZER).cloned();
+    others.chain(with_ours.then(|| FINALIZER.to_owned())).collect()
+}
+
+/// The labels that an execution of `plan` carries.
+pub fn execution_labels(plan: &str, operation: &str) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
+        (labels::PLAN, plan.to_owned()),
+        (labels::DRPLAN, plan.to_owned()),
+        (labels::OPERATION, operation.to_owned()),
+    ])
+}
+
+/// Reads a status: the format first, and nothing else of one that is unknown.
+fn read_status(status: Value) -> Recorded {
+    if let Some(format) = status.get("formatVersion").and_then(Value::as_u64) {
+        if !(1..=u64::from(FORMAT_VERSION)).contains(&format) {
+            return Recorded::UnsupportedFormat(format);
+        }
+    }
+    if status.is_null() {
+        return Recorded::NotStarted(Box::default());
+    }
+    let started = match status.get("phase") {
+        None => status.get("startTime").is_some(),
+        Some(phase) => !matches!(phase.as_str(), Some("Pending" | "Succeeded" | "Failed" | "Cancelled")),
+    };
+    match decode::<DRPlanExecutionStatus>(status) {
+        Ok(status) if status.phase == ExecutionPhase::Pending => Recorded::NotStarted(Box::new(status)),
+        Ok(status) => Recorded::Started(Box::new(status)),
+        Err(mut problem) => {
+            problem.path = format!("status.{}", problem.path);
+            Recorded::Unreadable { started, problem: Box::new(problem) }
+        }
+    }
+}

@@ -59,7 +59,11 @@ impl ControlPlane {
         }
     }
 
-    fn with<T>(&self, component: Component, what: impl FnOnce(&mut Running) -> T) -> anyhow::Result<T> {
+    pub(super) fn with<T>(
+        &self,
+        component: Component,
+        what: impl FnOnce(&mut Running) -> T,
+    ) -> anyhow::Result<T> {
         let mut running = self.running();
         Ok(what(running.get_mut(&component).with_context(|| {
             format!("{} was never started", component.program())

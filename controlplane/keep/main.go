@@ -13,7 +13,7 @@
 // killed at that moment.
 //
 // It is a binary of its own, not a program of the control plane's, because one runs beside each program and
-// this one takes 2 MB and a millisecond where the other takes 50 MB and a fifth of a second.
+// this one takes 3 MB and 2 ms where the other takes 95 MB and 70 ms before it does anything.
 package main
 
 import (

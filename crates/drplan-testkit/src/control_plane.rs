@@ -113,6 +113,22 @@ impl ControlPlane {
     ///
     /// When the binaries cannot be built or a component does not come up: then the last lines of its log.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
+        /// Another process may take a port in the moment between its choice and its use; hardly ever twice.
+        const ATTEMPTS: usize = 3;
+        let mut attempt = 1;
+        loop {
+            match Self::start_once(&options).await {
+                Err(error)
+                    if attempt < ATTEMPTS && format!("{error:#}").contains("address already in use") =>
+                {
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn start_once(options: &Options) -> anyhow::Result<Self> {
         let binaries = tokio::task::spawn_blocking(Binaries::get).await??;
         let dir = tempfile::Builder::new()
             .prefix("drplan-controlplane-")

@@ -1,6 +1,7 @@
 use drplan_testkit::{ControlPlane, TestNamespace, object_until};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use std::sync::OnceLock;
 
 use crate::shared;
@@ -61,4 +62,22 @@ async fn a_panic_is_handed_on_and_the_namespace_goes() -> anyhow::Result<()> {
     });
     assert!(panicking.await.expect_err("the test panics").is_panic());
     gone(&control_plane, &name.recv()?).await
+}
+
+#[tokio::test]
+async fn a_namespace_goes_although_nobody_serves_its_finalizers_any_more() -> anyhow::Result<()> {
+    let control_plane = shared().await?;
+    let name = OnceLock::new();
+    let test = async |t: &TestNamespace| {
+        name.get_or_init(|| t.name.clone());
+        let kind = GroupVersionKind::gvk("dr.bkbcs.tencent.com", "v1alpha1", "DRPlan");
+        let resource = ApiResource::from_gvk_with_plural(&kind, "drplans");
+        let plans: Api<DynamicObject> = Api::namespaced_with(t.client.clone(), &t.name, &resource);
+        let mut plan = DynamicObject::new("held", &resource);
+        plan.metadata.finalizers = Some(vec!["dr.bkbcs.tencent.com/held".into()]);
+        plans.create(&PostParams::default(), &plan).await?;
+        Ok(())
+    };
+    control_plane.with_namespace("finalizers", test).await?;
+    gone(&control_plane, name.get().expect("the test ran")).await
 }

@@ -1,8 +1,8 @@
-//! A kind of our own to make objects of.
+//! Kinds of our own to make objects of.
 
 use kube::api::{ApiResource, GroupVersionKind};
 
-/// Two kinds in one text: Toy with a schema, Top without.
+/// Three kinds in one text: Toy with a schema, Top without, and what the operator calls a DRPlan.
 pub(crate) const CRDS: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -29,6 +29,19 @@ spec:
   names: {kind: Top, plural: tops}
   versions:
   - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: drplans.dr.bkbcs.tencent.com}
+spec:
+  group: dr.bkbcs.tencent.com
+  scope: Namespaced
+  names: {kind: DRPlan, plural: drplans}
+  versions:
+  - name: v1alpha1
     served: true
     storage: true
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}

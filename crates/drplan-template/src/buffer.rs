@@ -20,6 +20,16 @@ impl Buffer {
         self.full
     }
 
+    /// How much there may be in all.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Notes that more was to be written than there may be.
+    pub(crate) fn overflow(&mut self) {
+        self.full = true;
+    }
+
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         if self.full || bytes.len() > self.limit - self.bytes.len() {
             self.full = true;
@@ -43,6 +53,19 @@ impl Buffer {
         } else {
             self.bytes.resize(self.bytes.len() + count, byte);
         }
+    }
+
+    /// The number of characters on the last line.
+    pub(crate) fn column(&self) -> usize {
+        let line = self
+            .bytes
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |newline| newline + 1);
+        self.bytes[line..]
+            .iter()
+            .filter(|byte| **byte & 0xC0 != 0x80)
+            .count()
     }
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {

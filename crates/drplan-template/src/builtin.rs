@@ -124,15 +124,17 @@ pub(crate) fn call<'a>(
             yaml_text::write(value, buffer);
             Ok(with_tree(made(buffer), value))
         }
-        (Task::RegexMatch, [Val::Text(pattern), Val::Text(text)]) => {
-            regexp::is_match(pattern.bytes.as_slice(), text.bytes.as_slice())
-                .map(Val::Bool)
-                .map_err(|reason| failed(&reason))
-        }
+        (Task::RegexMatch, [Val::Text(pattern), Val::Text(text)]) => Ok(Val::Bool(regexp::is_match(
+            pattern.bytes.as_slice(),
+            text.bytes.as_slice(),
+        ))),
         (Task::RegexReplaceAll, [Val::Text(pattern), Val::Text(text), Val::Text(replacement)]) => {
             let (pattern, text) = (pattern.bytes.as_slice(), text.bytes.as_slice());
-            regexp::replace_all(pattern, text, replacement.bytes.as_slice(), buffer)
-                .map_err(|reason| failed(&reason))?;
+            if !regexp::replace_all(pattern, text, replacement.bytes.as_slice(), buffer) {
+                return Err(failed(
+                    "the pattern is not a regular expression as Go (RE2) has them",
+                ));
+            }
             Ok(made(buffer))
         }
         _ => match first {

@@ -165,6 +165,9 @@ pub(crate) use TemplateErrorKind as Mistake;
 
 impl fmt::Display for TemplateErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:?}")
+        match self {
+            TemplateErrorKind::NotUtf8 => write!(f, "not UTF-8"),
+            other => write!(f, "{other:?}"),
+        }
     }
 }

@@ -228,10 +228,10 @@ impl<'a> Eval<'a> {
         let last = self.variables.len();
         if branch.pipeline.assigns {
             if let [first, second] = names.as_slice() {
-                self.assign(first, index);
-                self.assign(second, element.clone());
+                self.assign(first, index, branch.pipeline.offset)?;
+                self.assign(second, element.clone(), branch.pipeline.offset)?;
             } else if let [only] = names.as_slice() {
-                self.assign(only, element.clone());
+                self.assign(only, element.clone(), branch.pipeline.offset)?;
             }
         } else if !names.is_empty() {
             self.variables[last - 1].1 = element.clone();
@@ -287,7 +287,7 @@ impl<'a> Eval<'a> {
         let value = value.unwrap_or(Val::Nil);
         for name in &pipeline.variables {
             if pipeline.assigns {
-                self.assign(name, value.clone());
+                self.assign(name, value.clone(), pipeline.offset)?;
             } else {
                 self.variables.push((name, value.clone()));
             }
@@ -296,14 +296,21 @@ impl<'a> Eval<'a> {
         Ok(value)
     }
 
-    fn assign(&mut self, name: &str, value: Val<'a>) {
-        if let Some(variable) = self
+    fn assign(&mut self, name: &str, value: Val<'a>, offset: usize) -> Evaluated<()> {
+        match self
             .variables
             .iter_mut()
             .rev()
             .find(|(existing, _)| *existing == name)
         {
-            variable.1 = value;
+            Some(variable) => {
+                variable.1 = value;
+                Ok(())
+            }
+            None => Err(Failure {
+                offset,
+                kind: Mistake::UnknownVariable(name.to_owned()),
+            }),
         }
     }
 
@@ -344,13 +351,15 @@ impl<'a> Eval<'a> {
             OperandKind::String(bytes) => Ok(Val::Text(Text::borrowed(bytes))),
             OperandKind::Field(names) => self.fields(dot.clone(), names, operand.offset),
             OperandKind::Variable(name, fields) => {
-                let value = self
-                    .variables
-                    .iter()
-                    .rev()
-                    .find(|(existing, _)| existing == name)
-                    .map_or(Val::Nil, |(_, value)| value.clone());
-                self.fields(value, fields, operand.offset)
+                let known = self.variables.iter().rev().find(|(existing, _)| existing == name);
+                let Some((_, value)) = known else {
+                    let kind = Mistake::UnknownVariable(name.clone());
+                    return Err(Failure {
+                        offset: operand.offset,
+                        kind,
+                    });
+                };
+                self.fields(value.clone(), fields, operand.offset)
             }
             OperandKind::Function(function) => self.call(*function, operand.offset, &[], dot, None),
             OperandKind::Pipeline(pipeline) => self.pipeline(pipeline, dot),
@@ -415,6 +424,8 @@ impl<'a> Eval<'a> {
             let kind = function.parameter(operands.len()).unwrap_or(Parameter::Any);
             arguments.push(fits(function, kind, last).map_err(|kind| Failure { offset, kind })?);
         }
+        self.steps += cost(function, &arguments);
+        self.step(offset)?;
         let literal = matches!(
             operands.first(),
             Some(Operand {
@@ -510,6 +521,21 @@ impl<'a> Eval<'a> {
         }
         Ok(())
     }
+}
+
+/// The steps that a call counts for: the work on long texts, and the compilation of a regular expression.
+fn cost(function: Function, arguments: &[Val<'_>]) -> u64 {
+    /// Bytes that a function goes through in about the time of a step.
+    const BYTES: usize = 64;
+    /// A regular expression is compiled in the time of some hundred steps.
+    const REGEX: u64 = 500;
+    let bytes = arguments.iter().map(|argument| match argument {
+        Val::Text(text) => text.bytes.as_slice().len(),
+        _ => 0,
+    });
+    let regex = matches!(function.task(), Task::RegexMatch | Task::RegexReplaceAll);
+    let work = u64::try_from(bytes.sum::<usize>() / BYTES).unwrap_or(u64::MAX);
+    work + if regex { REGEX } else { 0 }
 }
 
 /// What Go makes of a number where it does not know the type.

@@ -90,7 +90,8 @@ pub(crate) fn float(number: f64) -> String {
     format_float(number, b'f', None)
 }
 
-fn is_writable(value: &Val<'_>) -> bool {
+/// Whether JSON has such a value.
+pub(crate) fn is_writable(value: &Val<'_>) -> bool {
     match value {
         Val::Float(number) => number.is_finite(),
         Val::Complex(..) => false,

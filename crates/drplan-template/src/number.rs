@@ -95,10 +95,6 @@ pub(crate) fn parse_float(text: &str) -> Option<f64> {
     let hex = unsigned
         .get(..2)
         .is_some_and(|prefix| prefix.eq_ignore_ascii_case("0x"));
-    // Go allows underscores in a float only behind the prefix of a base.
-    if text.contains('_') && !hex {
-        return None;
-    }
     let plain: String = text.chars().filter(|character| *character != '_').collect();
     let value = if hex {
         parse_hex_float(&plain)?

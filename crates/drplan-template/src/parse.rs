@@ -22,14 +22,13 @@ pub(crate) fn parse(source: &str) -> Result<Program, TemplateError> {
         defined: BTreeMap::new(),
     };
     let main = parser.program()?;
-    let Parser { defined, tokens, .. } = parser;
-    let is_literal = !tokens
-        .list
-        .iter()
-        .any(|token| token.kind == TokenKind::LeftDelimiter)
-        && main_is_text(&main);
+    let mut defined = parser.defined;
+    let is_literal = match main.as_slice() {
+        [] => source.is_empty(),
+        [Node::Text { start: 0, end, .. }] => *end == source.len(),
+        _ => false,
+    };
     // The main template has the empty name, and `define ""` replaces it if it is empty itself.
-    let mut defined = defined;
     match defined.remove("") {
         Some(definition) if !is_empty(&definition) => {
             if !is_empty(&main) {
@@ -51,10 +50,6 @@ pub(crate) fn parse(source: &str) -> Result<Program, TemplateError> {
             is_literal,
         }),
     }
-}
-
-fn main_is_text(main: &List) -> bool {
-    main.len() <= 1 && main.iter().all(|node| matches!(node, Node::Text { .. }))
 }
 
 fn parser_error(source: &str, offset: usize, kind: Mistake) -> TemplateError {

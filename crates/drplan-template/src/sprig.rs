@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use base64::Engine as _;
 use sha2::Digest as _;
 
+use crate::base64_text;
 use crate::buffer::Buffer;
 use crate::builtin::made;
 use crate::format;
@@ -209,8 +209,8 @@ fn one_text<'a>(task: Task, text: &Text<'a>, buffer: &mut Buffer) -> Result<Val<
         Task::Upper => unicode::map(bytes, unicode::to_upper, buffer),
         Task::Lower => unicode::map(bytes, unicode::to_lower, buffer),
         Task::Title => unicode::title(bytes, buffer),
-        Task::Base64Encode => buffer.push_str(&base64::engine::general_purpose::STANDARD.encode(bytes)),
-        Task::Base64Decode => match decode_base64(bytes) {
+        Task::Base64Encode => base64_text::encode(bytes, buffer),
+        Task::Base64Decode => match base64_text::decode(bytes) {
             Ok(decoded) => buffer.push(&decoded),
             Err(at) => buffer.push_str(&format!("illegal base64 data at input byte {at}")),
         },
@@ -226,7 +226,7 @@ fn one_text<'a>(task: Task, text: &Text<'a>, buffer: &mut Buffer) -> Result<Val<
 
 /// What is left without the white space around it.
 fn trimmed(bytes: &[u8]) -> (usize, usize) {
-    let is_space = |character: &Result<char, u8>| character.is_ok_and(char::is_whitespace);
+    let is_space = |character: &Result<char, u8>| character.is_ok_and(unicode::is_space);
     let width = |character: Result<char, u8>| character.map_or(1, char::len_utf8);
     let start: usize = quote::characters(bytes).take_while(is_space).map(width).sum();
     let mut end = start;
@@ -239,11 +239,6 @@ fn trimmed(bytes: &[u8]) -> (usize, usize) {
         }
     }
     (start, end)
-}
-
-/// Go's decoding: line breaks are skipped; the error is the place that Go names.
-fn decode_base64(bytes: &[u8]) -> Result<Vec<u8>, usize> {
-    crate::base64_text::decode(bytes)
 }
 
 fn two_texts<'a>(task: Task, first: &Bytes<'a>, text: &Bytes<'a>) -> Val<'a> {

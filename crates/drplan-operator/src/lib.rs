@@ -3,5 +3,9 @@
 pub mod client;
 pub mod clock;
 pub mod contact;
+pub mod events;
+pub mod fault;
 pub mod health;
+pub mod logging;
+pub mod options;
 pub mod shutdown;

@@ -1,0 +1,56 @@
+//! Places where a test ends or stops the process, and watch events that it makes the operator miss.
+//!
+//! Only in builds with the feature `fault-points`; otherwise all this is nothing. The environment variable
+//! `DRPLAN_FAULT` says what happens: `<name>[#N]=kill|stop|swallow`, several separated by commas. `N` is the how-manieth
+//! passing is meant, the first if it is left out.
+
+#[cfg(feature = "fault-points")]
+mod armed;
+
+#[cfg(feature = "fault-points")]
+pub use armed::{arm, point, swallows};
+
+/// The environment variable that says which faults happen.
+pub const VARIABLE: &str = "DRPLAN_FAULT";
+
+/// Why faults that are asked for cannot happen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not in this build.
+    #[error("{VARIABLE} is set, but this build has no fault points (feature `fault-points`)")]
+    NotBuilt,
+    /// Not as documented.
+    #[error("`{fault}` in {VARIABLE} is no fault; write <name>[#N]=kill|stop|swallow")]
+    Syntax {
+        /// The part that is wrong.
+        fault: String,
+    },
+}
+
+/// Reads `DRPLAN_FAULT`; to be called at the start, so that a test with a slip fails at once.
+///
+/// # Errors
+/// When faults are asked for that cannot happen.
+#[cfg(not(feature = "fault-points"))]
+#[inline]
+pub fn arm() -> Result<(), Error> {
+    if std::env::var_os(VARIABLE).is_some_and(|value| !value.is_empty()) {
+        Err(Error::NotBuilt)
+    } else {
+        Ok(())
+    }
+}
+
+/// A place where a test may kill or stop the process. Nothing in this build.
+#[cfg(not(feature = "fault-points"))]
+#[inline]
+pub fn point(_name: &'static str) -> std::future::Ready<()> {
+    std::future::ready(())
+}
+
+/// Whether a test wants this watch event to be dropped. Never in this build.
+#[cfg(not(feature = "fault-points"))]
+#[inline]
+pub fn swallows(_what: &str) -> bool {
+    false
+}

@@ -1,0 +1,84 @@
+//! The operator's program.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context;
+use drplan_operator::{
+    client,
+    contact::Contact,
+    events::EventQueue,
+    fault,
+    health::{self, Readiness},
+    logging,
+    options::{Command, Options, RunOptions},
+    shutdown,
+};
+
+fn main() -> ExitCode {
+    match Options::read().command {
+        Command::Crds => exit_code(print_crds(), |error| {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+        }),
+        Command::Run(options) => exit_code(run(&options), |error| {
+            tracing::error!(error = format!("{error:#}"), "the operator cannot run");
+        }),
+    }
+}
+
+/// The one place where an error and its causes are told.
+fn exit_code(result: anyhow::Result<()>, tell: impl FnOnce(anyhow::Error)) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print_crds() -> anyhow::Result<()> {
+    let yaml = drplan_api::crds_yaml().context("failed to write the CRDs as YAML")?;
+    io::stdout()
+        .write_all(yaml.as_bytes())
+        .context("failed to print the CRDs")
+}
+
+#[tokio::main]
+async fn run(options: &RunOptions) -> anyhow::Result<()> {
+    logging::init(options.log_level)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");
+    fault::arm()?;
+    let ending = shutdown::on_signal().context("failed to listen for signals")?;
+
+    let readiness = Readiness::default();
+    let listener = health::bind(options.health_bind).await?;
+    tokio::spawn(health::serve(listener, readiness.clone()));
+
+    let contact = Contact::new(Duration::from_millis(options.partition_timeout.as_millis()));
+    let client = client::connect(options.kubeconfig.as_deref(), &contact).await?;
+    tokio::spawn({
+        let (contact, client) = (contact.clone(), client.clone());
+        async move { contact.keep_probing(client).await }
+    });
+    let events = EventQueue::start(client.clone(), instance());
+
+    ending.cancelled().await;
+    events.drain(EVENTS_DRAIN_TIMEOUT).await;
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// How long the end waits for events: between the drain timeout of 25 s and the 30 s after which a Pod is killed.
+const EVENTS_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The name of the Pod, which is its host name; events tell by it which process posted them.
+fn instance() -> String {
+    std::env::var("HOSTNAME")
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "drplan-operator".to_owned())
+}

@@ -1,0 +1,285 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
+use drplan_api::GoDuration;
+
+use crate::logging::LogLevel;
+
+/// What the process was asked to do.
+#[derive(Debug, Parser)]
+#[command(
+    name = "drplan-operator",
+    version,
+    about = "Runs disaster-recovery plans: watches DRWorkflows, DRPlans and DRPlanExecutions."
+)]
+pub struct Options {
+    /// Which part of it.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the CustomResourceDefinitions, for `kubectl apply -f -`
+    Crds,
+    /// Run the operator
+    ///
+    /// Every flag can also be given by the environment variable shown with it; a flag wins. Durations are written as
+    /// in Go: 30s, 2m, 1h30m.
+    Run(Box<RunOptions>),
+}
+
+/// The flags of `run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunOptions {
+    /// Kubeconfig file of the API server
+    ///
+    /// Without it: the environment variable KUBECONFIG, else ~/.kube/config, else the cluster in which the operator's
+    /// Pod runs.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Look after this namespace only; repeat it, or separate namespaces by commas
+    ///
+    /// Without it: all namespaces.
+    #[arg(
+        long = "namespace",
+        env = "NAMESPACE",
+        value_name = "NAMESPACE",
+        value_delimiter = ',',
+        value_parser = namespace_name
+    )]
+    pub namespaces: Vec<String>,
+
+    /// How often everything is listed anew, which catches changes that a watch has missed
+    #[arg(long, env, value_name = "DURATION", default_value = "30s", value_parser = positive_duration)]
+    pub reconcile_interval: GoDuration,
+
+    /// How long the API server may be out of reach before running executions count as Unknown
+    ///
+    /// Only executions with actions in flight. They wait for a person, who looks and then resumes or cancels them.
+    #[arg(long, env, value_name = "DURATION", default_value = "2m", value_parser = positive_duration)]
+    pub partition_timeout: GoDuration,
+
+    /// How long after its creation an execution may still start
+    ///
+    /// One that has not started by then fails without any effect, so that an execution which waited through an outage
+    /// does not surprise anybody.
+    #[arg(long, env, value_name = "DURATION", default_value = "10m", value_parser = positive_duration)]
+    pub start_deadline: GoDuration,
+
+    /// How long calls in flight are awaited when the operator is asked to end
+    ///
+    /// Keep it below the Pod's terminationGracePeriodSeconds, which is 30 unless set. What is not awaited is resolved by
+    /// the next operator, as after a crash.
+    #[arg(long, env, value_name = "DURATION", default_value = "25s")]
+    pub drain_timeout: GoDuration,
+
+    /// How many executions run at once; further ones stay Pending and say so
+    #[arg(long, env, value_name = "NUMBER", default_value_t = 500, value_parser = at_least_one)]
+    pub max_running: usize,
+
+    /// How many HTTP calls are in flight at once, over all executions; further ones wait and say so
+    ///
+    /// The default lets a call for every second running execution through. With some 200 KiB for each call's connection,
+    /// request and response it takes 50 MiB of a Pod of 128 MiB, and a quarter of the 1024 files that a process may
+    /// usually open.
+    // 200 KiB: TLS buffers (about 40 KiB), a request body (64 KiB at most), and as much again for it as rendered.
+    #[arg(long, env, value_name = "NUMBER", default_value_t = 256, value_parser = at_least_one)]
+    pub max_http: usize,
+
+    /// Let plans without a serviceAccountName act with the operator's own rights
+    ///
+    /// For demos and clusters of a single tenant: whoever may create a plan then has the operator's rights.
+    #[arg(long, env, value_parser = truth())]
+    pub allow_operator_identity: bool,
+
+    /// The ServiceAccount, in the plan's namespace, that plans without a serviceAccountName act as
+    #[arg(
+        long,
+        env,
+        value_name = "NAME",
+        default_value = "default",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    pub default_service_account: String,
+
+    /// Accept the annotation dr.bkbcs.tencent.com/trigger=execute|revert on plans
+    ///
+    /// Without it such an annotation only yields an event with the DRPlanExecution to apply instead.
+    #[arg(long, env, value_parser = truth())]
+    pub trigger_annotations: bool,
+
+    /// The least important lines that are logged
+    ///
+    /// From debug on also what libraries say. Secrets are masked at every level.
+    #[arg(
+        long,
+        env,
+        value_name = "LEVEL",
+        default_value = "info",
+        value_enum,
+        ignore_case = true
+    )]
+    pub log_level: LogLevel,
+
+    /// Where /healthz and /readyz are answered; [::] means every address of the machine
+    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "[::]:8081")]
+    pub health_bind: SocketAddr,
+}
+
+impl Options {
+    /// The process's own command line and environment. Ends the process where that asks for help or is wrong (exit
+    /// code 2). An empty environment variable counts as none.
+    pub fn read() -> Self {
+        let empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let matches = command(empty).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The definition of the command line, where the environment variables for which `ignored` holds do not count.
+fn command(ignored: impl Fn(&std::ffi::OsStr) -> bool) -> clap::Command {
+    Options::command().mut_subcommand("run", |run| {
+        run.mut_args(|arg| {
+            if arg.get_env().is_some_and(&ignored) {
+                arg.env(Resettable::Reset)
+            } else {
+                arg
+            }
+        })
+    })
+}
+
+fn positive_duration(text: &str) -> Result<GoDuration, String> {
+    match text.parse::<GoDuration>() {
+        Ok(duration) if duration.as_millis() == 0 => Err("must be more than zero".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(number) if (1..=MOST).contains(&number) => Ok(number),
+        _ => Err(format!("must be a number from 1 to {MOST}")),
+    }
+}
+
+/// Far more than a process can have at once, and few enough for every semaphore.
+const MOST: usize = 100_000;
+
+/// `true` and `false`, as the environment of a container has them, and `1` and `0`.
+fn truth() -> clap::builder::BoolishValueParser {
+    clap::builder::BoolishValueParser::new()
+}
+
+fn namespace_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    let is_label = (1..=63).contains(&name.len())
+        && name.bytes().all(fits)
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    if is_label {
+        Ok(name.to_owned())
+    } else {
+        Err("not the name of a namespace".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<RunOptions, clap::Error> {
+        // Whatever environment the test runs in.
+        let matches =
+            command(|_| true).try_get_matches_from(["drplan-operator", "run"].iter().chain(args))?;
+        match Options::from_arg_matches(&matches)?.command {
+            Command::Run(options) => Ok(*options),
+            Command::Crds => panic!("`run` is what was asked"),
+        }
+    }
+
+    #[test]
+    fn without_flags_the_documented_defaults_hold() {
+        let options = parse(&[]).unwrap();
+        assert_eq!(options.kubeconfig, None);
+        assert_eq!(options.namespaces, Vec::<String>::new());
+        assert_eq!(options.reconcile_interval, GoDuration::from_secs(30));
+        assert_eq!(options.partition_timeout, GoDuration::from_secs(120));
+        assert_eq!(options.start_deadline, GoDuration::from_secs(600));
+        assert_eq!(options.drain_timeout, GoDuration::from_secs(25));
+        assert_eq!((options.max_running, options.max_http), (500, 256));
+        assert!(!options.allow_operator_identity && !options.trigger_annotations);
+        assert_eq!(options.default_service_account, "default");
+        assert_eq!(options.log_level, LogLevel::Info);
+        assert_eq!(options.health_bind.to_string(), "[::]:8081");
+    }
+
+    #[test]
+    fn namespaces_are_repeated_or_separated_by_commas() {
+        let options = parse(&["--namespace", "a", "--namespace=b, c"]).unwrap();
+        assert_eq!(options.namespaces, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn flags_are_read() {
+        let options = parse(&[
+            "--kubeconfig=/etc/kubeconfig",
+            "--partition-timeout=500ms",
+            "--drain-timeout=0",
+            "--max-http=1",
+            "--allow-operator-identity",
+            "--log-level=DEBUG",
+            "--health-bind=127.0.0.1:0",
+        ])
+        .unwrap();
+        assert_eq!(options.kubeconfig, Some(PathBuf::from("/etc/kubeconfig")));
+        assert_eq!(options.partition_timeout.as_millis(), 500);
+        assert_eq!(options.drain_timeout.as_millis(), 0);
+        assert_eq!(options.max_http, 1);
+        assert!(options.allow_operator_identity);
+        assert_eq!(options.log_level, LogLevel::Debug);
+        assert_eq!(options.health_bind.to_string(), "127.0.0.1:0");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_reason() {
+        let check = |arg: &str, reason: &str| {
+            let error = parse(&[arg]).expect_err(arg).to_string();
+            assert!(error.contains(reason), "{error}");
+        };
+        check("--reconcile-interval=0s", "must be more than zero");
+        check("--partition-timeout=2", "write a number and a unit");
+        check("--start-deadline=-5m", "negative");
+        check("--max-running=0", "must be a number from 1");
+        check("--max-http=many", "must be a number from 1");
+        check("--namespace=Shop", "not the name of a namespace");
+        check("--namespace=a,,b", "not the name of a namespace");
+        check("--default-service-account=", "value is required");
+        check(
+            "--log-level=loud",
+            "possible values: error, warn, info, debug, trace",
+        );
+        check("--health-bind=8081", "invalid socket address");
+    }
+
+    #[test]
+    fn every_flag_but_kubeconfig_has_an_environment_variable_of_its_name() {
+        let command = Options::command();
+        let run = command.find_subcommand("run").unwrap();
+        for arg in run.get_arguments() {
+            let Some(flag) = arg.get_long() else { continue };
+            let env = arg.get_env().map(|env| env.to_string_lossy().into_owned());
+            let expected = (flag != "kubeconfig").then(|| flag.to_uppercase().replace('-', "_"));
+            assert_eq!(env, expected, "--{flag}");
+            assert!(arg.get_help().is_some(), "--{flag}");
+        }
+        command.debug_assert();
+    }
+}

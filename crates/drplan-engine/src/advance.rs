@@ -23,7 +23,8 @@ pub struct Observed {
     /// Commands that this process is performing.
     pub in_flight: BTreeMap<ActionIndex, InFlight>,
     /// Actions whose newest intent was persisted and has certainly not been acted on: by this process, which has
-    /// not begun to; or by an earlier one, before its time had come.
+    /// not begun to; or by an earlier one, before its time had come. One whose time is still to come counts by
+    /// itself.
     pub fresh: BTreeSet<ActionIndex>,
     /// A wish to end the run early.
     pub cancel: Option<CancelWish>,
@@ -70,7 +71,7 @@ pub struct Step {
     pub announcements: Vec<Announcement>,
     /// Why nothing more happens.
     pub waiting_on: Vec<WaitingOn>,
-    /// Ask again at this time at the latest.
+    /// Ask again at this time at the latest; at once if it has passed.
     pub wake_at: Option<Time>,
 }
 
@@ -101,14 +102,17 @@ impl std::fmt::Display for WaitingOn {
 /// Decides the next step of an execution.
 ///
 /// Level-triggered: reads everything recorded and everything seen, never "what changed". `run` is none where the
-/// snapshot is lost; then the only way is to the end, by cancellation.
+/// snapshot is lost; then the run becomes Unknown, and the only way is to the end, by cancellation.
+///
+/// A command under way is left alone unless the step has another for its action. One whose action has ended in the
+/// step's status (a call dropped by `cancel=now`) is dropped.
 ///
 /// # Errors
 /// [`IllegalTransition`] if record and engine disagree about what is possible; the run must not go on.
 ///
 /// # Guarantees
-/// Every effect in the step has its intent in the step's status. A finished action has no effects. The same
-/// arguments give the same step.
+/// Every effect in the step has its intent in the step's status. A finished action has no effects, a terminal run
+/// never changes. The same arguments give the same step.
 pub fn advance(
     run: Option<&Run>,
     status: &DRPlanExecutionStatus,
@@ -116,9 +120,14 @@ pub fn advance(
     now: Time,
 ) -> Result<Step, IllegalTransition> {
     let mut fold = Fold::new(run, status, seen, now);
+    if status.phase.is_terminal() {
+        return Ok(fold.into_step());
+    }
     fold.begin();
-    fold.take_commands();
+    fold.take_cancel();
+    fold.take_doubt();
     fold.take_results()?;
+    fold.settle_stages();
     fold.walk()?;
     Ok(fold.settle())
 }

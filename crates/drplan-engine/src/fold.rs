@@ -1,8 +1,8 @@
-//! One pass over record and observations: the steps of [`advance`](crate::advance::advance), in order.
+//! One pass over record and observations: its state, its first steps, and the ways in which records change.
 
 use drplan_api::{
     Time,
-    limits::{ACTION_MESSAGE_BYTES_MAX, OUTPUT_TEXTS_BYTES_MAX},
+    limits::ACTION_MESSAGE_BYTES_MAX,
     status::{ActionStatus, Cancellation, DRPlanExecutionStatus, ExecutionPhase, StepPhase},
 };
 
@@ -10,10 +10,10 @@ use crate::{
     action_phase::{ActionEvent, IllegalTransition, next},
     advance::{Observed, WaitingOn},
     announce::{Announcement, Level},
-    effect::{ActionEffect, Failure, FailureKind, Observation, Outcome},
+    effect::{ActionEffect, FailureKind},
     graph::ActionIndex,
-    render, retry,
-    run::{Run, action_indices, action_status, action_status_mut},
+    retry,
+    run::{Run, action_status, action_status_mut},
     settle,
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct Fold<'a> {
     pub(crate) seen: &'a Observed,
     pub(crate) now: Time,
     pub(crate) http_places: usize,
+    /// Actions that failed in this pass.
+    pub(crate) failures: usize,
     pub(crate) effects: Vec<(ActionIndex, ActionEffect)>,
     pub(crate) announcements: Vec<Announcement>,
     pub(crate) waiting_on: Vec<WaitingOn>,
@@ -45,6 +47,7 @@ impl<'a> Fold<'a> {
             seen,
             now,
             http_places: seen.http_places,
+            failures: 0,
             effects: Vec::new(),
             announcements: Vec::new(),
             waiting_on: Vec::new(),
@@ -52,85 +55,37 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// A run that has not begun begins.
+    /// A run that has not begun begins. One that is cancelled before only ends; one without snapshot waits.
     pub(crate) fn begin(&mut self) {
         if self.status.phase != ExecutionPhase::Pending {
             return;
         }
-        self.status.phase = ExecutionPhase::Running;
-        self.status.start_time = Some(self.now);
-        self.status.deadline = self.run.and_then(|run| run.deadline(self.now));
-        let message = format!("Execution started for plan {}", self.status.plan);
-        self.announce(Announcement::new(Level::Info, "ExecutionStarted", message));
-    }
-
-    /// Records a wish to cancel or to resume, and the loss of contact.
-    pub(crate) fn take_commands(&mut self) {
-        if let Some(wish) = &self.seen.cancel {
-            let recorded = self.status.cancellation.as_ref();
-            if recorded.is_none_or(|recorded| wish.now && !recorded.now) {
-                let time = recorded.map_or(self.now, |recorded| recorded.time);
-                self.status.cancellation = Some(Cancellation {
-                    now: wish.now,
-                    time,
-                    reason: wish.reason.clone(),
-                });
-                let message = format!("Cancellation requested {}", wish.reason);
-                self.announce(Announcement::new(Level::Warning, "CancelRequested", message));
-            }
-        }
-        let goes_on = self.seen.resume || self.status.cancellation.is_some();
-        if self.status.phase == ExecutionPhase::Unknown && goes_on {
+        if self.seen.cancel.is_some() {
             self.status.phase = ExecutionPhase::Running;
-            let since = self.status.unknown_since.take().unwrap_or(self.now);
-            self.status.deadline = self
-                .status
-                .deadline
-                .map(|deadline| deadline.plus_millis(self.now.millis_since(since)));
-            self.announce(Announcement::new(
-                Level::Info,
-                "ExecutionResumed",
-                "Execution goes on from Unknown",
-            ));
-        } else if let Some(lost) = self.seen.lost_contact_millis {
-            self.doubt(lost);
+        } else if let Some(run) = self.run {
+            self.status.phase = ExecutionPhase::Running;
+            self.status.start_time = Some(self.now);
+            self.status.deadline = run.deadline(self.now);
+            let message = format!("Execution started for plan {}", self.status.plan);
+            self.announce(Announcement::new(Level::Info, "ExecutionStarted", message));
         }
     }
 
-    /// Contact was lost for `lost` milliseconds while actions were in flight: a person must look.
-    fn doubt(&mut self, lost: u64) {
-        let in_flight: Vec<String> = self
-            .seen
-            .in_flight
-            .keys()
-            .chain(self.seen.results.keys())
-            .map(|at| self.in_doubt(*at))
-            .collect();
-        if in_flight.is_empty() || self.status.phase != ExecutionPhase::Running {
+    /// Records a wish to cancel.
+    pub(crate) fn take_cancel(&mut self) {
+        let Some(wish) = &self.seen.cancel else {
             return;
-        }
-        self.status.phase = ExecutionPhase::Unknown;
-        self.status.unknown_since = Some(self.now);
-        let lost = drplan_api::GoDuration::from_millis(lost);
-        self.status.message = format!(
-            "no contact with the API server for {lost} while in flight: {}",
-            in_flight.join(", ")
-        );
-        self.announce(Announcement::new(
-            Level::Error,
-            "ExecutionUnknown",
-            self.status.message.clone(),
-        ));
-    }
-
-    fn in_doubt(&self, at: ActionIndex) -> String {
-        let path = self.path_text(at);
-        match self.seen.results.get(&at).map(|seen| &seen.outcome) {
-            None => format!("{path} (no result yet)"),
-            Some(Outcome::Answered { status_code, .. }) => format!("{path} (answered {status_code})"),
-            Some(Outcome::JobCreated { .. }) => format!("{path} (Job created)"),
-            Some(Outcome::JobSucceeded) => format!("{path} (Job completed)"),
-            Some(Outcome::Failed(failure)) => format!("{path} (failed: {})", failure.message),
+        };
+        let recorded = self.status.cancellation.as_ref();
+        if recorded.is_none_or(|recorded| wish.now && !recorded.now) {
+            let time = recorded.map_or(self.now, |recorded| recorded.time);
+            self.status.cancellation = Some(Cancellation {
+                now: wish.now,
+                time,
+                reason: wish.reason.clone(),
+            });
+            let message = format!("Cancellation requested {}", wish.reason);
+            self.announce(Announcement::new(Level::Warning, "CancelRequested", message));
         }
     }
 
@@ -139,131 +94,10 @@ impl<'a> Fold<'a> {
         self.status.cancellation.is_some() || self.is_overdue()
     }
 
-    /// Whether the plan's timeout has passed.
+    /// Whether the plan's timeout has passed. It does not pass while the run is Unknown.
     pub(crate) fn is_overdue(&self) -> bool {
-        self.status.deadline.is_some_and(|deadline| deadline <= self.now)
-    }
-
-    /// Records what commands brought.
-    pub(crate) fn take_results(&mut self) -> Result<(), IllegalTransition> {
-        for (at, observation) in &self.seen.results {
-            self.take_result(*at, observation)?;
-        }
-        Ok(())
-    }
-
-    fn take_result(&mut self, at: ActionIndex, observation: &Observation) -> Result<(), IllegalTransition> {
-        let Some(recorded) = action_status(&self.status, at) else {
-            return Ok(());
-        };
-        if recorded.phase != StepPhase::Running || recorded.attempts != observation.attempt {
-            return Ok(());
-        }
-        match &observation.outcome {
-            Outcome::Answered {
-                status_code,
-                duration_millis,
-                body,
-            } => {
-                let duration = drplan_api::GoDuration::from_millis(*duration_millis).to_string();
-                let room = OUTPUT_TEXTS_BYTES_MAX.saturating_sub(self.stored_texts());
-                let action = self.apply(at, ActionEvent::Succeeded)?;
-                action.outputs.status_code = Some(*status_code);
-                action.outputs.duration = Some(duration);
-                action.outputs.body = body.as_ref().map(|body| cut(body, room).to_owned());
-                action.message = format!("HTTP request completed with status {status_code}");
-                self.ended_well(at);
-            }
-            Outcome::JobCreated { uid } => {
-                let action = self.apply(at, ActionEvent::Progressed)?;
-                let mut job = action.outputs.job_ref.take().unwrap_or_default();
-                job.uid = Some(uid.clone());
-                action.message = format!("Job {} created", job.name);
-                action.outputs.job_ref = Some(job);
-            }
-            Outcome::JobSucceeded => {
-                let action = self.apply(at, ActionEvent::Succeeded)?;
-                action.outputs.exit_code = Some(0);
-                let name = action
-                    .outputs
-                    .job_ref
-                    .as_ref()
-                    .map_or("", |job| job.name.as_str());
-                action.message = format!("Job {name} completed");
-                self.ended_well(at);
-            }
-            Outcome::Failed(failure) => self.failed_attempt(at, failure)?,
-        }
-        Ok(())
-    }
-
-    /// A failed attempt is followed by another, or fails its action.
-    fn failed_attempt(&mut self, at: ActionIndex, failure: &Failure) -> Result<(), IllegalTransition> {
-        let room = OUTPUT_TEXTS_BYTES_MAX.saturating_sub(self.stored_texts());
-        if let Some(action) = action_status_mut(&mut self.status, at) {
-            action.effect_possible |= retry::effect_possible(failure.kind);
-            action.outputs.status_code = failure.status_code;
-            action.outputs.exit_code = failure.exit_code;
-            action.outputs.message = failure.log.as_ref().map(|log| cut(log, room).to_owned());
-        }
-        match self.next_attempt(at, failure) {
-            Ok(Some((attempt, target))) => {
-                let action = self.apply(at, ActionEvent::Retried)?;
-                action.attempts = attempt.number;
-                action.attempt_time = Some(attempt.time);
-                action.message = cut(&failure.message, ACTION_MESSAGE_BYTES_MAX).to_owned();
-                action.outputs.job_ref = target;
-                let limit = self
-                    .run
-                    .map_or(0, |run| retry::limit(&run.action(at).doing, &self.data(run, at)));
-                let name = self.announced_name(at);
-                let message = format!(
-                    "Action {name} retrying ({}/{limit}): {}",
-                    attempt.number - 1,
-                    failure.message
-                );
-                self.announce_action(Level::Warning, "ActionRetrying", message, at);
-                Ok(())
-            }
-            Ok(None) => self.fail(at, &failure.message),
-            Err(unrenderable) => self.fail(
-                at,
-                &format!("{}; no further attempt: {unrenderable}", failure.message),
-            ),
-        }
-    }
-
-    /// The attempt after one that failed with `failure`, and what it will make; none if there is none.
-    fn next_attempt(
-        &self,
-        at: ActionIndex,
-        failure: &Failure,
-    ) -> Result<Option<(render::Attempt, Option<drplan_api::status::ObjectRef>)>, render::RenderError> {
-        let (Some(run), Some(recorded)) = (self.run, action_status(&self.status, at)) else {
-            return Ok(None);
-        };
-        if self.is_stopping() {
-            return Ok(None);
-        }
-        let data = self.data(run, at);
-        let Some(wait) = retry::wait_before_next(&run.action(at).doing, &data, recorded.attempts, failure)?
-        else {
-            return Ok(None);
-        };
-        let attempt = render::Attempt {
-            number: recorded.attempts + 1,
-            time: self.now.plus_millis(wait),
-            first_start: recorded.start_time.unwrap_or(self.now),
-        };
-        let rendered = render::render(run, &self.status, at, attempt)?;
-        Ok(Some((attempt, rendered.target)))
-    }
-
-    fn data(&self, run: &Run, at: ActionIndex) -> drplan_template::Value {
-        let first_start = action_status(&self.status, at)
-            .and_then(|recorded| recorded.start_time)
-            .unwrap_or(self.now);
-        crate::data::data(run, &self.status, at, first_start)
+        self.status.phase != ExecutionPhase::Unknown
+            && self.status.deadline.is_some_and(|deadline| deadline <= self.now)
     }
 
     /// Moves the action at `at` along the table and returns its record.
@@ -290,6 +124,7 @@ impl<'a> Fold<'a> {
     /// Fails the action at `at` for good.
     pub(crate) fn fail(&mut self, at: ActionIndex, message: &str) -> Result<(), IllegalTransition> {
         let now = self.now;
+        self.failures += 1;
         let action = self.apply(at, ActionEvent::Failed)?;
         action.start_time.get_or_insert(now);
         action.message = cut(message, ACTION_MESSAGE_BYTES_MAX).to_owned();
@@ -311,18 +146,6 @@ impl<'a> Fold<'a> {
         self.fail(at, &format!("OutcomeUnknown: {message}"))
     }
 
-    fn ended_well(&mut self, at: ActionIndex) {
-        let name = self.announced_name(at);
-        let took = action_status(&self.status, at)
-            .and_then(|action| Some(action.completion_time?.millis_since(action.start_time?)))
-            .unwrap_or(0);
-        let message = format!(
-            "Action {name} completed successfully in {}",
-            drplan_api::GoDuration::from_millis(took)
-        );
-        self.announce_action(Level::Info, "ActionSucceeded", message, at);
-    }
-
     pub(crate) fn announce(&mut self, announcement: Announcement) {
         self.announcements.push(announcement);
     }
@@ -335,11 +158,8 @@ impl<'a> Fold<'a> {
         at: ActionIndex,
     ) {
         let attempt = action_status(&self.status, at).map_or(0, |action| action.attempts);
-        let announcement = Announcement::new(level, reason, message);
-        self.announcements.push(match self.run {
-            Some(run) => announcement.about(run.path(at), attempt),
-            None => announcement,
-        });
+        let path = settle::recorded_path(&self.status, at);
+        self.announce(Announcement::new(level, reason, message).about(path, attempt));
     }
 
     /// The path of an action, from the record alone.
@@ -357,15 +177,9 @@ impl<'a> Fold<'a> {
         }
     }
 
-    fn stored_texts(&self) -> usize {
-        let outputs = action_indices(&self.status)
-            .into_iter()
-            .filter_map(|at| Some(&action_status(&self.status, at)?.outputs));
-        outputs
-            .flat_map(|outputs| [&outputs.body, &outputs.message])
-            .flatten()
-            .map(String::len)
-            .sum()
+    /// Asks to be called again at `at` at the latest.
+    pub(crate) fn wake(&mut self, at: Time) {
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
 }
 
@@ -376,4 +190,27 @@ pub(crate) fn cut(text: &str, bytes: usize) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+/// The longest end of `text` of at most `bytes` bytes that begins at a character.
+pub(crate) fn cut_to_end(text: &str, bytes: usize) -> &str {
+    let mut start = text.len() - text.len().min(bytes);
+    while !text.is_char_boundary(start) {
+        start += 1;
+    }
+    &text[start..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_between_characters() {
+        assert_eq!((cut("aäb", 2), cut("aäb", 3), cut("ab", 9)), ("a", "aä", "ab"));
+        assert_eq!(
+            (cut_to_end("aäb", 2), cut_to_end("aäb", 3), cut_to_end("ab", 9)),
+            ("b", "äb", "ab")
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! Names of Jobs: a function of the action's identity, so that a repeat meets what a lost attempt made.
 
-use drplan_api::ActionPath;
+use drplan_api::{ActionPath, limits::LABEL_NAME_MAX};
 use sha2::{Digest, Sha256};
 
 /// Characters kept of a written prefix; with the ten that follow a name stays below 63, the bound of a label value.
@@ -8,13 +8,15 @@ const PREFIX_MAX: usize = 52;
 /// Characters that follow from the identity.
 const SUFFIX_LENGTH: usize = 10;
 
-/// A name that was written: from the second attempt on it ends in `-<attempt>`, so that the failed Job stays.
+/// A name that was written: from the second attempt on it ends in `-<attempt>`, so that the failed Job stays. Then it
+/// is cut where it would pass the bound of a label value, which the Pods of a Job carry it as.
 pub(crate) fn fixed(name: &str, attempt: u32) -> String {
     if attempt <= 1 {
-        name.to_owned()
-    } else {
-        format!("{name}-{attempt}")
+        return name.to_owned();
     }
+    let suffix = format!("-{attempt}");
+    let kept: String = name.chars().take(LABEL_NAME_MAX - suffix.len()).collect();
+    format!("{}{suffix}", kept.trim_end_matches(['-', '.']))
 }
 
 /// `prefix`, cut to 52 characters, and ten of base32(sha256(uid, path, attempt)).
@@ -68,5 +70,10 @@ mod tests {
             (fixed("sync", 1), fixed("sync", 2)),
             ("sync".to_owned(), "sync-2".to_owned())
         );
+        assert_eq!(
+            fixed(&format!("{}-b", "x".repeat(60)), 12),
+            format!("{}-12", "x".repeat(60))
+        );
+        assert_eq!(fixed(&"x".repeat(63), 2).len(), 63);
     }
 }

@@ -17,7 +17,8 @@ use crate::{
     fields,
     graph::ActionIndex,
     job_name,
-    run::Run,
+    run::{Run, action_status},
+    snapshot::Snapshot,
 };
 
 /// The bound of one attempt where none is written: contract, section 2.
@@ -59,7 +60,10 @@ pub struct Rendered {
     pub target: Option<ObjectRef>,
 }
 
-/// The command of attempt `attempt` of the action at `at`, whose attempt may begin at `attempt_time`.
+/// The command of attempt `attempt` of the action at `at`.
+///
+/// A Job goes by the name that its intent recorded. An attempt after one that failed before there was a Job keeps the
+/// name: should the lost request still arrive, the API server lets only one of them be.
 ///
 /// # Errors
 /// [`RenderError`] for the first text that does not render, or renders to what it must not be.
@@ -82,7 +86,9 @@ pub fn render(
         }
         Work::Job(job) => {
             let deadline = attempt.time.plus_millis(timeout.as_millis());
-            let creation = job_creation(run, job, &data, &run.path(at), attempt.number, deadline)?;
+            let recorded = action_status(status, at).and_then(|action| action.outputs.job_ref.as_ref());
+            let recorded = recorded.filter(|job| job.uid.is_none());
+            let creation = job_creation(run, job, &data, &run.path(at), attempt.number, deadline, recorded)?;
             Ok(Rendered {
                 target: Some(creation.target.clone()),
                 command: Command::CreateJob(creation),
@@ -223,15 +229,14 @@ fn http_call(
     })
 }
 
-fn job_creation(
-    run: &Run,
+/// The name and namespace of the Job of attempt `attempt`.
+fn job_target(
+    snapshot: &Snapshot,
     job: &Job,
     data: &Value,
     path: &ActionPath,
     attempt: u32,
-    deadline: Time,
-) -> Result<JobCreation, RenderError> {
-    let snapshot = &run.snapshot;
+) -> Result<(String, String), RenderError> {
     let namespace = match &job.namespace {
         None => snapshot.namespace.clone(),
         Some(source) => match plain("job.namespace", source, data)?.trim() {
@@ -245,6 +250,27 @@ fn job_creation(
             let prefix = plain("job.generateName", source, data)?;
             job_name::generated(prefix.trim(), &snapshot.execution_uid, path, attempt)
         }
+    };
+    Ok((name, namespace))
+}
+
+fn job_creation(
+    run: &Run,
+    job: &Job,
+    data: &Value,
+    path: &ActionPath,
+    attempt: u32,
+    deadline: Time,
+    recorded: Option<&ObjectRef>,
+) -> Result<JobCreation, RenderError> {
+    let snapshot = &run.snapshot;
+    let (name, namespace) = match recorded {
+        Some(ObjectRef {
+            name,
+            namespace: Some(namespace),
+            ..
+        }) => (name.clone(), namespace.clone()),
+        Some(ObjectRef { namespace: None, .. }) | None => job_target(snapshot, job, data, path, attempt)?,
     };
     let strings = |field: &str, map: &BTreeMap<String, String>| {
         let rendered = map.iter().map(|(key, source)| {

@@ -1,6 +1,9 @@
 //! Whether a failed attempt is followed by another, and after how long.
 
-use drplan_api::canonical::{Doing, RetryPolicy, Work};
+use drplan_api::{
+    canonical::{Doing, RetryPolicy, Work},
+    limits::RETRIES_MAX,
+};
 use drplan_template::Value;
 
 use crate::{
@@ -26,7 +29,7 @@ pub(crate) fn wait_before_next(
         return Ok(None);
     };
     if !is_retriable(policy, &doing.work, failure)
-        || attempt > number("retryPolicy.limit", &policy.limit, data)?
+        || attempt > number("retryPolicy.limit", &policy.limit, data)?.min(RETRIES_MAX)
     {
         return Ok(None);
     }
@@ -34,7 +37,7 @@ pub(crate) fn wait_before_next(
     let max = duration("retryPolicy.maxInterval", &policy.max_interval, data)?.as_millis();
     let multiplier = number("retryPolicy.backoffMultiplier", &policy.backoff_multiplier, data)?.max(1.0);
     let exponent = i32::try_from(attempt - 1).unwrap_or(i32::MAX);
-    // `as` saturates, and a NaN becomes 0.
+    // `as` saturates; a NaN (0 times infinity) gives the longest wait.
     let wait = (interval as f64 * multiplier.powi(exponent)).min(max as f64) as u64;
     Ok(Some(wait.max(failure.retry_after_millis.unwrap_or(0).min(max))))
 }
@@ -46,6 +49,7 @@ pub(crate) fn limit(doing: &Doing, data: &Value) -> u32 {
         .as_ref()
         .and_then(|policy| number("retryPolicy.limit", &policy.limit, data).ok())
         .unwrap_or(0)
+        .min(RETRIES_MAX)
 }
 
 fn is_retriable(policy: &RetryPolicy, work: &Work, failure: &Failure) -> bool {

@@ -13,8 +13,9 @@ use crate::{
     announce::{Announcement, Level},
     fold::Fold,
     graph::ActionIndex,
-    phases::{stage_phase, summarise, workflow_phase},
+    phases::{is_doomed, stage_phase, summarise, workflow_phase},
     run::{action_indices, action_status},
+    walk::{CANCELLED, TIMED_OUT},
 };
 
 /// Actions of a plan of one workflow up to which the flat lists of the user guide are written: twice the record.
@@ -26,6 +27,11 @@ impl Fold<'_> {
         self.settle_stages();
         self.settle_run();
         derive(&mut self.status, self.now);
+        self.into_step()
+    }
+
+    /// What is decided, as it is.
+    pub(crate) fn into_step(self) -> Step {
         Step {
             status: self.status,
             effects: self.effects,
@@ -35,9 +41,10 @@ impl Fold<'_> {
         }
     }
 
-    fn settle_stages(&mut self) {
+    /// Derives the phases of workflows and stages, and tells of those that changed.
+    pub(crate) fn settle_stages(&mut self) {
         let mut stages = std::mem::take(&mut self.status.stage_statuses);
-        for (index, stage) in stages.iter_mut().enumerate() {
+        for stage in &mut stages {
             for (position, workflow) in stage.workflow_executions.iter_mut().enumerate() {
                 let phase = workflow_phase(workflow);
                 if phase != workflow.phase {
@@ -47,25 +54,40 @@ impl Fold<'_> {
                 settle_workflow(workflow, phase);
             }
             let phase = stage_phase(stage);
-            let known = self
-                .before
-                .stage_statuses
-                .get(index)
-                .map_or(StepPhase::Pending, |before| before.phase);
-            if phase != known {
-                // A stage that began and ended in one pass is told of both.
-                if !known.is_ended()
-                    && known != StepPhase::Running
-                    && phase.is_ended()
-                    && phase != StepPhase::Skipped
-                {
-                    self.announce_group("Stage", &stage.name, StepPhase::Running, true);
-                }
+            if phase != stage.phase {
                 self.announce_group("Stage", &stage.name, phase, true);
             }
             settle_stage(stage, phase);
         }
         self.status.stage_statuses = stages;
+    }
+
+    /// Tells that the stage and the workflow of the action at `at` begin, if it is their first.
+    pub(crate) fn announce_begin(&mut self, at: ActionIndex) {
+        let Some(stage) = self.status.stage_statuses.get_mut(at.stage) else {
+            return;
+        };
+        let was = (
+            std::mem::replace(&mut stage.phase, StepPhase::Running),
+            stage
+                .workflow_executions
+                .get_mut(at.workflow)
+                .map(|workflow| std::mem::replace(&mut workflow.phase, StepPhase::Running)),
+        );
+        let path = recorded_path(&self.status, at);
+        let mut parts = path.as_str().split('/');
+        let (stage, workflow) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        if was.0 == StepPhase::Pending {
+            self.announce_group("Stage", stage, StepPhase::Running, true);
+        }
+        if was.1 == Some(StepPhase::Pending) {
+            self.announce_group(
+                "Workflow",
+                &format!("{stage}/{workflow}"),
+                StepPhase::Running,
+                false,
+            );
+        }
     }
 
     fn announce_group(&mut self, what: &str, name: &str, phase: StepPhase, event: bool) {
@@ -95,71 +117,76 @@ impl Fold<'_> {
         }
         let summary = summarise(&self.status);
         if summary.pending_actions + summary.running_actions > 0 {
-            let running = action_indices(&self.status)
-                .into_iter()
-                .find(|at| self.is(*at, StepPhase::Running));
+            let running = self.first(StepPhase::Running);
             self.status.message = match (&self.status.cancellation, running) {
                 (Some(_), Some(at)) => format!("cancelling: waiting for {}", self.path_text(at)),
-                _ => String::new(),
+                (Some(_), None) | (None, _) => String::new(),
             };
             return;
         }
         self.status.completion_time = Some(self.now);
-        let took = self
-            .status
-            .start_time
-            .map_or(0, |start| self.now.millis_since(start));
-        let took = GoDuration::from_millis(took).to_string();
-        let failed = action_indices(&self.status)
-            .into_iter()
-            .find(|at| self.is(*at, StepPhase::Failed));
-        let (phase, announcement) = match (&self.status.cancellation, failed) {
-            (Some(cancellation), _) => {
-                self.status.message = format!("Execution cancelled {}", cancellation.reason);
-                (
-                    ExecutionPhase::Cancelled,
-                    Announcement::new(Level::Warning, "ExecutionCancelled", self.status.message.clone()),
-                )
-            }
-            (None, Some(at)) => {
-                let path = self.path_text(at);
-                let cause =
-                    action_status(&self.status, at).map_or(String::new(), |action| action.message.clone());
-                let others = match summary.failed_actions {
-                    0 | 1 => String::new(),
-                    failed => format!(" (and {} more)", failed - 1),
-                };
-                self.status.message = format!(
-                    "Action '{path}' failed: {cause}{others}; mend the cause, then create a new execution"
-                );
-                let message = format!("Execution failed at action {}: {cause}", self.announced_name(at));
-                (
-                    ExecutionPhase::Failed,
-                    Announcement::new(Level::Error, "ExecutionFailed", message),
-                )
-            }
-            (None, None) if summary.skipped_actions > 0 => {
-                self.status.message =
-                    "PlanTimeout: the plan's timeout has passed; raise spec.timeout of the plan, then create a new execution".to_owned();
-                (
-                    ExecutionPhase::Failed,
-                    Announcement::new(Level::Error, "ExecutionFailed", self.status.message.clone()),
-                )
-            }
-            (None, None) => {
-                self.status.message = format!("{} actions succeeded in {took}", summary.completed_actions);
-                let message = format!("Execution completed successfully in {took}");
-                (
-                    ExecutionPhase::Succeeded,
-                    Announcement::new(Level::Info, "ExecutionSucceeded", message),
-                )
-            }
+        let failed = self.first(StepPhase::Failed);
+        let announcement = if let Some(cancellation) = &self.status.cancellation {
+            let before = if self.status.start_time.is_none() {
+                " before it began"
+            } else {
+                ""
+            };
+            self.status.phase = ExecutionPhase::Cancelled;
+            self.status.message = format!("Execution cancelled {}{before}", cancellation.reason);
+            Announcement::new(Level::Warning, "ExecutionCancelled", self.status.message.clone())
+        } else if let Some(at) = failed {
+            let cause = action_status(&self.status, at).map_or("", |action| action.message.as_str());
+            let others = match summary.failed_actions {
+                0 | 1 => String::new(),
+                failed => format!(" (and {} more)", failed - 1),
+            };
+            let late = if self.is_cut_by_timeout() {
+                "PlanTimeout: "
+            } else {
+                ""
+            };
+            let told = format!("Execution failed at action {}: {cause}", self.announced_name(at));
+            let path = self.path_text(at);
+            self.status.message = format!(
+                "{late}Action '{path}' failed: {cause}{others}; mend the cause, then create a new execution"
+            );
+            self.status.phase = ExecutionPhase::Failed;
+            Announcement::new(Level::Error, "ExecutionFailed", told)
+        } else if summary.skipped_actions > 0 {
+            self.status.phase = ExecutionPhase::Failed;
+            self.status.message =
+                "PlanTimeout: the plan's timeout has passed; raise spec.timeout of the plan, then create a new execution"
+                    .to_owned();
+            Announcement::new(Level::Error, "ExecutionFailed", self.status.message.clone())
+        } else {
+            let start = self.status.start_time.unwrap_or(self.now);
+            let took = GoDuration::from_millis(self.now.millis_since(start));
+            self.status.phase = ExecutionPhase::Succeeded;
+            self.status.message = format!("{} actions succeeded in {took}", summary.completed_actions);
+            let told = format!("Execution completed successfully in {took}");
+            Announcement::new(Level::Info, "ExecutionSucceeded", told)
         };
-        self.status.phase = phase;
         self.announce(announcement);
     }
 
-    fn is(&self, at: ActionIndex, phase: StepPhase) -> bool {
+    /// Whether the plan's timeout kept any action from beginning.
+    fn is_cut_by_timeout(&self) -> bool {
+        let mut actions = action_indices(&self.status).into_iter();
+        actions.any(|at| {
+            action_status(&self.status, at)
+                .is_some_and(|action| action.phase == StepPhase::Skipped && action.message == TIMED_OUT)
+        })
+    }
+
+    /// The first action of that phase, in plan order.
+    fn first(&self, phase: StepPhase) -> Option<ActionIndex> {
+        action_indices(&self.status)
+            .into_iter()
+            .find(|at| self.is(*at, phase))
+    }
+
+    pub(crate) fn is(&self, at: ActionIndex, phase: StepPhase) -> bool {
         action_status(&self.status, at).is_some_and(|action| action.phase == phase)
     }
 }
@@ -245,13 +272,11 @@ fn settle_workflow(workflow: &mut WorkflowExecution, phase: StepPhase) {
         .iter()
         .filter(|action| action.phase == StepPhase::Failed)
         .count();
+    let skipped = actions.iter().find(|action| action.phase == StepPhase::Skipped);
+    let skipped = skipped.map_or("", |action| action.message.as_str());
     workflow.message = match phase {
-        StepPhase::Failed if failed == 0 => "cancelled".to_owned(),
-        StepPhase::Failed => format!("{failed} of {} actions failed", actions.len()),
-        StepPhase::Skipped => actions
-            .first()
-            .map(|action| action.message.clone())
-            .unwrap_or_default(),
+        StepPhase::Failed => cut_short(skipped, failed, actions.len(), "actions"),
+        StepPhase::Skipped => skipped.to_owned(),
         StepPhase::Pending | StepPhase::Running | StepPhase::Succeeded => String::new(),
     };
     workflow.phase = phase;
@@ -270,20 +295,27 @@ fn settle_stage(stage: &mut StageStatus, phase: StepPhase) {
         })
         .flatten();
     stage.duration = span(stage.start_time, stage.completion_time);
-    let failed = workflows
-        .iter()
-        .filter(|workflow| workflow.phase == StepPhase::Failed && workflow.message != "cancelled")
-        .count();
+    let failed = workflows.iter().filter(|workflow| is_doomed(workflow)).count();
+    let actions = || workflows.iter().flat_map(|workflow| &workflow.action_statuses);
+    let skipped = actions().find(|action| action.phase == StepPhase::Skipped);
+    let skipped = skipped.map_or("", |action| action.message.as_str());
     stage.message = match phase {
-        StepPhase::Failed if failed == 0 => "cancelled".to_owned(),
-        StepPhase::Failed => format!("{failed} of {} workflows failed", workflows.len()),
-        StepPhase::Skipped => workflows
-            .first()
-            .map(|workflow| workflow.message.clone())
-            .unwrap_or_default(),
+        StepPhase::Failed => cut_short(skipped, failed, workflows.len(), "workflows"),
+        StepPhase::Skipped => skipped.to_owned(),
         StepPhase::Pending | StepPhase::Running | StepPhase::Succeeded => String::new(),
     };
     stage.phase = phase;
+}
+
+/// Why a group failed: `failed` of its `total` members did, or it was cut short, or both. `skipped` is the message of
+/// its first action that did not begin.
+fn cut_short(skipped: &str, failed: usize, total: usize, members: &str) -> String {
+    let counted = format!("{failed} of {total} {members} failed");
+    match (failed, skipped) {
+        (0, _) => skipped.to_owned(),
+        (_, CANCELLED | TIMED_OUT) => format!("{skipped}; {counted}"),
+        (_, _) => counted,
+    }
 }
 
 fn span(start: Option<Time>, end: Option<Time>) -> Option<String> {

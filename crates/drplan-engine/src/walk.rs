@@ -1,22 +1,26 @@
 //! The pass over the graph: what may begin begins, what cannot is skipped, what runs goes on.
 
 use drplan_api::{
-    canonical::{OnInterrupted, PlanFailurePolicy, Work},
+    canonical::{PlanFailurePolicy, Work},
     status::{ExecutionPhase, StepPhase},
 };
 
 use crate::{
     action_phase::{ActionEvent, IllegalTransition},
-    advance::{InFlight, WaitingOn},
+    advance::WaitingOn,
     announce::Level,
-    effect::{ActionEffect, Command, EffectIdentity, JobWait},
+    effect::Command,
     fold::Fold,
     graph::{ActionIndex, Needs, Node, Step},
     phases::{has_begun, is_doomed, stage_phase, workflow_phase},
     render::{self, Attempt},
     run::{Run, action_indices, action_status},
-    settle::recorded_path,
 };
+
+/// The message of what a cancellation kept from beginning.
+pub(crate) const CANCELLED: &str = "cancelled";
+/// The message of what the plan's timeout kept from beginning.
+pub(crate) const TIMED_OUT: &str = "the plan's timeout has passed";
 
 /// Whether a step may begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +30,7 @@ enum Gate {
     Shut(String),
 }
 
-impl<'a> Fold<'a> {
+impl Fold<'_> {
     /// Every step in graph order, so that what one decides is seen by those behind it.
     pub(crate) fn walk(&mut self) -> Result<(), IllegalTransition> {
         match self.status.phase {
@@ -47,18 +51,29 @@ impl<'a> Fold<'a> {
         } else if let Some(deadline) = self.status.deadline {
             self.wake(deadline);
         }
-        let Some(run) = self.run else {
-            for at in action_indices(&self.status) {
-                self.go_on(None, at)?;
+        let failures = self.failures;
+        match self.run {
+            Some(run) => self.walk_graph(run)?,
+            None => {
+                for at in action_indices(&self.status) {
+                    self.go_on(None, at)?;
+                }
             }
-            return Ok(());
-        };
+        }
+        if self.failures > failures {
+            // What failed on the way may keep steps from beginning that were asked before it.
+            self.wake(self.now);
+        }
+        Ok(())
+    }
+
+    fn walk_graph(&mut self, run: &Run) -> Result<(), IllegalTransition> {
         let mut gates: Vec<Gate> = Vec::with_capacity(run.graph.nodes.len());
         for node in &run.graph.nodes {
-            let parent = node.parent.map_or(Gate::Open, |parent| gates[parent].clone());
+            let parent = node.parent.map_or(&Gate::Open, |parent| &gates[parent]);
             let gate = match parent {
-                Gate::Open => self.gate(run, node),
-                Gate::Wait | Gate::Shut(_) => parent,
+                Gate::Open => self.gate(run, node, &gates),
+                Gate::Wait | Gate::Shut(_) => parent.clone(),
             };
             if let Step::Action(at) = node.step {
                 self.decide(run, at, &gate)?;
@@ -70,19 +85,19 @@ impl<'a> Fold<'a> {
 
     fn skip_what_has_not_begun(&mut self) -> Result<(), IllegalTransition> {
         let reason = match &self.status.cancellation {
-            Some(_) => "cancelled",
-            None => "the plan's timeout has passed",
+            Some(_) => CANCELLED,
+            None => TIMED_OUT,
         };
         for at in action_indices(&self.status) {
-            if action_status(&self.status, at).is_some_and(|action| action.phase == StepPhase::Pending) {
+            if self.is(at, StepPhase::Pending) {
                 self.apply(at, ActionEvent::Skipped)?.message = reason.to_owned();
             }
         }
         Ok(())
     }
 
-    /// Whether the step of `node` may begin, its parent's gate being open.
-    fn gate(&self, run: &Run, node: &Node) -> Gate {
+    /// Whether the step of `node` may begin, its parent's gate being open. `gates` are those of all nodes before it.
+    fn gate(&self, run: &Run, node: &Node, gates: &[Gate]) -> Gate {
         if self.is_begun(node.step) {
             return Gate::Open;
         }
@@ -90,20 +105,25 @@ impl<'a> Fold<'a> {
             return Gate::Shut(failed);
         }
         let mut gate = Gate::Open;
-        for (before, needs) in &node.after {
-            let before = run.graph.nodes[*before].step;
+        for (id, needs) in &node.after {
+            let before = run.graph.nodes[*id].step;
             let phase = self.phase(before);
             if !phase.is_ended() {
                 gate = Gate::Wait;
             } else if *needs == Needs::Success && phase != StepPhase::Succeeded {
-                return Gate::Shut(format!("{} is {phase:?}", self.describe(before)));
+                // The first cause, not that its victim was skipped.
+                return match &gates[*id] {
+                    Gate::Shut(cause) => Gate::Shut(cause.clone()),
+                    Gate::Open | Gate::Wait => Gate::Shut(format!("{} failed", self.describe(before))),
+                };
             }
         }
         gate
     }
 
     /// What failed elsewhere and keeps a step from beginning: with plan policy Stop any failure keeps stages, and a
-    /// failed workflow keeps those of its stage.
+    /// failed workflow keeps those of its stage. A failed action is enough, however long the rest still runs: its
+    /// workflow can only end Failed.
     fn failed_beside(&self, run: &Run, step: Step) -> Option<String> {
         let stages = &self.status.stage_statuses;
         match step {
@@ -178,7 +198,6 @@ impl<'a> Fold<'a> {
         };
         match (phase, gate) {
             (StepPhase::Running, _) => self.go_on(Some(run), at),
-            (StepPhase::Pending, Gate::Open) if self.seen.draining => Ok(()),
             (StepPhase::Pending, Gate::Open) => self.start(run, at),
             (StepPhase::Pending, Gate::Shut(reason)) => {
                 self.apply(at, ActionEvent::Skipped)?.message = format!("skipped: {reason}");
@@ -196,15 +215,16 @@ impl<'a> Fold<'a> {
             self.waiting_on.push(WaitingOn::HttpPlace(run.path(at)));
             return Ok(());
         }
+        self.announce_begin(at);
+        let now = self.now;
         let attempt = Attempt {
             number: 1,
-            time: self.now,
-            first_start: self.now,
+            time: now,
+            first_start: now,
         };
         match render::render(run, &self.status, at, attempt) {
             Err(error) => self.fail(at, &error.to_string()),
             Ok(rendered) => {
-                let now = self.now;
                 let action = self.apply(at, ActionEvent::Started)?;
                 action.start_time = Some(now);
                 action.attempts = 1;
@@ -219,200 +239,9 @@ impl<'a> Fold<'a> {
         }
     }
 
-    /// A running action whose command is under way is awaited; one whose command is not is given it again, or ended.
-    fn go_on(&mut self, run: Option<&Run>, at: ActionIndex) -> Result<(), IllegalTransition> {
-        let Some(action) =
-            action_status(&self.status, at).filter(|action| action.phase == StepPhase::Running)
-        else {
-            return Ok(());
-        };
-        let (attempt, job) = (action.attempts, action.outputs.job_ref.clone());
-        let answered = self
-            .seen
-            .results
-            .get(&at)
-            .is_some_and(|seen| seen.attempt == attempt);
-        let in_flight = self.seen.in_flight.get(&at).copied().filter(|_| !answered);
-        let cancelled_now = self
-            .status
-            .cancellation
-            .as_ref()
-            .is_some_and(|cancellation| cancellation.now);
-        match in_flight {
-            Some(InFlight::Call) if cancelled_now => {
-                return self.fail_unknown(at, "the call was dropped by cancel=now");
-            }
-            Some(InFlight::Await) if cancelled_now => {}
-            Some(_) => {
-                if let Some(run) = run {
-                    self.waiting_on.push(WaitingOn::Result(run.path(at)));
-                }
-                return Ok(());
-            }
-            None => {}
-        }
-        if self.seen.draining {
-            return Ok(());
-        }
-        let unsent = self.is_unsent(at, answered);
-        if self.is_stopping() && unsent {
-            return self.end_unsent(at);
-        }
-        match (job, run) {
-            (Some(job), _) if cancelled_now && (job.uid.is_some() || !unsent) => {
-                self.emit_for(at, attempt, Command::StopJob(job));
-                Ok(())
-            }
-            (Some(job), Some(run)) if job.uid.is_some() => self.await_job(run, at, attempt, job),
-            (Some(job), None) => {
-                self.emit_for(at, attempt, Command::StopJob(job));
-                Ok(())
-            }
-            (Some(job), Some(_)) if self.status.cancellation.is_some() => {
-                self.emit_for(at, attempt, Command::FindJob(job));
-                Ok(())
-            }
-            (_, None) => self.fail_unknown(at, "the process that sent it ended before the answer was stored"),
-            (_, Some(run)) => self.send_again(run, at, attempt, unsent),
-        }
-    }
-
-    /// Whether the newest intent has certainly not been acted on.
-    fn is_unsent(&self, at: ActionIndex, answered: bool) -> bool {
-        // What was answered in this very pass and still runs has just got the intent of its next attempt, or its Job.
-        let has_job = action_status(&self.status, at)
-            .and_then(|action| action.outputs.job_ref.as_ref())
-            .is_some_and(|job| job.uid.is_some());
-        !has_job && (self.seen.fresh.contains(&at) || (self.seen.results.contains_key(&at) && !answered))
-    }
-
-    /// Ends an action whose newest attempt was not sent and will not be.
-    fn end_unsent(&mut self, at: ActionIndex) -> Result<(), IllegalTransition> {
-        let Some(action) = action_status(&self.status, at) else {
-            return Ok(());
-        };
-        let message = match action.attempts {
-            0 | 1 => "cancelled before it was sent".to_owned(),
-            _ => action.message.clone(),
-        };
-        self.fail(at, &message)
-    }
-
-    fn await_job(
-        &mut self,
-        run: &Run,
-        at: ActionIndex,
-        attempt: u32,
-        job: drplan_api::status::ObjectRef,
-    ) -> Result<(), IllegalTransition> {
-        let Some(action) = action_status(&self.status, at) else {
-            return Ok(());
-        };
-        let first_start = action.start_time.unwrap_or(self.now);
-        let began = action.attempt_time.unwrap_or(first_start);
-        let data = crate::data::data(run, &self.status, at, first_start);
-        // It rendered when the Job was created, from the same data.
-        let timeout = render::timeout(&run.action(at).doing, &data)
-            .unwrap_or(render::default_timeout(&run.action(at).doing.work));
-        self.waiting_on.push(WaitingOn::Result(run.path(at)));
-        self.emit_for(
-            at,
-            attempt,
-            Command::AwaitJob(JobWait {
-                job,
-                deadline: began.plus_millis(timeout.as_millis()),
-            }),
-        );
-        Ok(())
-    }
-
-    /// Sends the newest attempt: a retry whose time has come, or one that a crash cut off.
-    fn send_again(
-        &mut self,
-        run: &Run,
-        at: ActionIndex,
-        attempt: u32,
-        unsent: bool,
-    ) -> Result<(), IllegalTransition> {
-        let Some(action) = action_status(&self.status, at) else {
-            return Ok(());
-        };
-        let (first_start, time) = (
-            action.start_time.unwrap_or(self.now),
-            action.attempt_time.unwrap_or(self.now),
-        );
-        if time > self.now {
-            self.waiting_on.push(WaitingOn::Retry(run.path(at), time));
-            self.wake(time);
-            return Ok(());
-        }
-        if let Work::Http(http) = &run.action(at).doing.work {
-            if !unsent && self.status.cancellation.is_some() {
-                return self.fail_unknown(at, "the process that sent it ended before the answer was stored");
-            }
-            if !unsent && http.on_interrupted == OnInterrupted::Fail {
-                return self.fail_unknown(at, "the call was cut off (onInterrupted: Fail)");
-            }
-            if self.http_places == 0 {
-                self.waiting_on.push(WaitingOn::HttpPlace(run.path(at)));
-                return Ok(());
-            }
-            self.http_places -= 1;
-        }
-        match render::render(
-            run,
-            &self.status,
-            at,
-            Attempt {
-                number: attempt,
-                time,
-                first_start,
-            },
-        ) {
-            Err(error) => self.fail(at, &error.to_string()),
-            Ok(rendered) => {
-                let repeated = match &rendered.command {
-                    Command::Call(call) if !unsent => Some(call.method.clone()),
-                    Command::Call(_)
-                    | Command::CreateJob(_)
-                    | Command::AwaitJob(_)
-                    | Command::FindJob(_)
-                    | Command::StopJob(_) => None,
-                };
-                if let Some(method) = repeated.filter(|method| method == "POST" || method == "PATCH") {
-                    let name = self.announced_name(at);
-                    let message =
-                        format!("Action {name}: {method} is sent again under the same Idempotency-Key");
-                    self.announce_action(Level::Warning, "ActionRepeated", message, at);
-                }
-                self.emit(run, at, attempt, rendered.command);
-                Ok(())
-            }
-        }
-    }
-
-    fn emit(&mut self, run: &Run, at: ActionIndex, attempt: u32, command: Command) {
+    /// Asks for an effect and waits for its result.
+    pub(crate) fn emit(&mut self, run: &Run, at: ActionIndex, attempt: u32, command: Command) {
         self.waiting_on.push(WaitingOn::Result(run.path(at)));
         self.emit_for(at, attempt, command);
-    }
-
-    fn emit_for(&mut self, at: ActionIndex, attempt: u32, command: Command) {
-        let path = recorded_path(&self.status, at);
-        let identity = EffectIdentity {
-            execution_uid: self.seen.execution_uid.clone(),
-            path,
-        };
-        self.effects.push((
-            at,
-            ActionEffect {
-                identity,
-                attempt,
-                command,
-            },
-        ));
-    }
-
-    pub(crate) fn wake(&mut self, at: drplan_api::Time) {
-        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
 }

@@ -1,0 +1,212 @@
+//! What commands brought becomes the record: an end, a Job's UID, or the intent of the next attempt.
+
+use drplan_api::{
+    GoDuration,
+    limits::{ACTION_MESSAGE_BYTES_MAX, OUTPUT_TEXT_BYTES_MAX, OUTPUT_TEXTS_BYTES_MAX},
+    status::{ObjectRef, StepPhase},
+};
+use drplan_template::Value;
+
+use crate::{
+    action_phase::{ActionEvent, IllegalTransition},
+    announce::Level,
+    data,
+    effect::{Failure, FailureKind, Observation, Outcome},
+    fold::{Fold, cut, cut_to_end},
+    graph::ActionIndex,
+    render::{self, Attempt, RenderError},
+    retry,
+    run::{Run, action_indices, action_status, action_status_mut},
+};
+
+/// What follows an attempt that failed.
+enum Next {
+    /// The action has failed.
+    Nothing,
+    /// There would be another attempt, had the plan's timeout not passed.
+    TooLate,
+    /// Another attempt, and what it will make.
+    Attempt(Attempt, Option<ObjectRef>),
+}
+
+impl Fold<'_> {
+    /// Records what commands brought.
+    pub(crate) fn take_results(&mut self) -> Result<(), IllegalTransition> {
+        for (at, observation) in &self.seen.results {
+            if self.is_news(*at, observation) {
+                self.take_result(*at, observation)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `observation` is of the attempt that runs. One of an older attempt, or of an ended action, is not.
+    fn is_news(&self, at: ActionIndex, observation: &Observation) -> bool {
+        action_status(self.before, at).is_some_and(|recorded| {
+            recorded.phase == StepPhase::Running && recorded.attempts == observation.attempt
+        })
+    }
+
+    /// Whether the command of the action at `at` has ended in this pass.
+    pub(crate) fn is_answered(&self, at: ActionIndex) -> bool {
+        self.seen
+            .results
+            .get(&at)
+            .is_some_and(|observation| self.is_news(at, observation))
+    }
+
+    fn take_result(&mut self, at: ActionIndex, observation: &Observation) -> Result<(), IllegalTransition> {
+        match &observation.outcome {
+            Outcome::Answered {
+                status_code,
+                duration_millis,
+                body,
+            } => {
+                let room = self.room_for_text(at);
+                let action = self.apply(at, ActionEvent::Succeeded)?;
+                action.outputs.status_code = Some(*status_code);
+                action.outputs.duration = Some(GoDuration::from_millis(*duration_millis).to_string());
+                action.outputs.body = body.as_ref().map(|body| cut(body, room).to_owned());
+                action.message = format!("HTTP request completed with status {status_code}");
+                self.ended_well(at);
+            }
+            Outcome::JobCreated { uid } => {
+                let action = self.apply(at, ActionEvent::Progressed)?;
+                let mut job = action.outputs.job_ref.take().unwrap_or_default();
+                job.uid = Some(uid.clone());
+                action.message =
+                    cut(&format!("Job {} created", job.name), ACTION_MESSAGE_BYTES_MAX).to_owned();
+                action.outputs.job_ref = Some(job);
+            }
+            Outcome::JobSucceeded => {
+                let action = self.apply(at, ActionEvent::Succeeded)?;
+                action.outputs.exit_code = Some(0);
+                // That of an earlier attempt.
+                action.outputs.message = None;
+                let job = action.outputs.job_ref.as_ref();
+                let name = job.map_or("", |job| job.name.as_str());
+                action.message = cut(&format!("Job {name} completed"), ACTION_MESSAGE_BYTES_MAX).to_owned();
+                self.ended_well(at);
+            }
+            Outcome::Failed(failure) => self.failed_attempt(at, failure)?,
+        }
+        Ok(())
+    }
+
+    fn ended_well(&mut self, at: ActionIndex) {
+        let name = self.announced_name(at);
+        let took = action_status(&self.status, at)
+            .and_then(|action| Some(action.completion_time?.millis_since(action.start_time?)))
+            .unwrap_or(0);
+        let took = GoDuration::from_millis(took);
+        let message = format!("Action {name} completed successfully in {took}");
+        self.announce_action(Level::Info, "ActionSucceeded", message, at);
+    }
+
+    /// A failed attempt is followed by another, or fails its action.
+    fn failed_attempt(&mut self, at: ActionIndex, failure: &Failure) -> Result<(), IllegalTransition> {
+        let room = self.room_for_text(at);
+        if let Some(action) = action_status_mut(&mut self.status, at) {
+            let made = action
+                .outputs
+                .job_ref
+                .as_ref()
+                .is_some_and(|job| job.uid.is_some());
+            // Nor did the same attempt make one before a crash.
+            let never = matches!(failure.kind, FailureKind::NotCreated | FailureKind::AlreadyExists)
+                && action.attempts <= 1
+                && !made;
+            let possible = action.effect_possible || made || retry::effect_possible(failure.kind);
+            action.effect_possible = possible && !never;
+            action.outputs.status_code = failure.status_code;
+            action.outputs.exit_code = failure.exit_code;
+            action.outputs.message = failure.log.as_ref().map(|log| cut_to_end(log, room).to_owned());
+        }
+        match self.next_attempt(at, failure) {
+            Ok(Next::Nothing) => self.fail(at, &failure.message),
+            Ok(Next::TooLate) => {
+                let message = format!(
+                    "{}; no further attempt: the plan's timeout has passed",
+                    failure.message
+                );
+                self.fail(at, &message)
+            }
+            Ok(Next::Attempt(attempt, target)) => self.retry(at, attempt, target, failure),
+            Err(unrenderable) => {
+                let message = format!("{}; no further attempt: {unrenderable}", failure.message);
+                self.fail(at, &message)
+            }
+        }
+    }
+
+    /// Records the intent of the next attempt, before the wait for its time.
+    fn retry(
+        &mut self,
+        at: ActionIndex,
+        attempt: Attempt,
+        target: Option<ObjectRef>,
+        failure: &Failure,
+    ) -> Result<(), IllegalTransition> {
+        let action = self.apply(at, ActionEvent::Retried)?;
+        action.attempts = attempt.number;
+        action.attempt_time = Some(attempt.time);
+        action.message = cut(&failure.message, ACTION_MESSAGE_BYTES_MAX).to_owned();
+        action.outputs.job_ref = target;
+        let limit = self
+            .run
+            .map_or(0, |run| retry::limit(&run.action(at).doing, &self.data(run, at)));
+        let message = format!(
+            "Action {} retrying ({}/{limit}): {}",
+            self.announced_name(at),
+            attempt.number - 1,
+            failure.message
+        );
+        self.announce_action(Level::Warning, "ActionRetrying", message, at);
+        Ok(())
+    }
+
+    fn next_attempt(&self, at: ActionIndex, failure: &Failure) -> Result<Next, RenderError> {
+        let (Some(run), Some(recorded)) = (self.run, action_status(&self.status, at)) else {
+            return Ok(Next::Nothing);
+        };
+        if self.status.cancellation.is_some() {
+            return Ok(Next::Nothing);
+        }
+        let data = self.data(run, at);
+        let Some(wait) = retry::wait_before_next(&run.action(at).doing, &data, recorded.attempts, failure)?
+        else {
+            return Ok(Next::Nothing);
+        };
+        if self.is_overdue() {
+            return Ok(Next::TooLate);
+        }
+        let attempt = Attempt {
+            number: recorded.attempts + 1,
+            time: self.now.plus_millis(wait),
+            first_start: recorded.start_time.unwrap_or(self.now),
+        };
+        let rendered = render::render(run, &self.status, at, attempt)?;
+        Ok(Next::Attempt(attempt, rendered.target))
+    }
+
+    fn data(&self, run: &Run, at: ActionIndex) -> Value {
+        let recorded = action_status(&self.status, at).and_then(|recorded| recorded.start_time);
+        data::data(run, &self.status, at, recorded.unwrap_or(self.now))
+    }
+
+    /// Bytes that may be stored of a text that the action at `at` brought, in the place of its last one.
+    fn room_for_text(&self, at: ActionIndex) -> usize {
+        let others = action_indices(&self.status)
+            .into_iter()
+            .filter(|other| *other != at);
+        let stored: usize = others
+            .filter_map(|other| Some(&action_status(&self.status, other)?.outputs))
+            .flat_map(|outputs| [&outputs.body, &outputs.message])
+            .flatten()
+            .map(String::len)
+            .sum();
+        OUTPUT_TEXTS_BYTES_MAX
+            .saturating_sub(stored)
+            .min(OUTPUT_TEXT_BYTES_MAX)
+    }
+}

@@ -230,3 +230,6 @@ fn changed(job: SlimJob, vanished: bool) -> Option<Change> {
         seen: Seen { end, vanished },
     })
 }
+
+#[cfg(test)]
+mod tests;

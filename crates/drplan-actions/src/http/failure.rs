@@ -36,10 +36,15 @@ pub(super) fn cut_off(call: &HttpCall, url: &Url, code: u16, error: &reqwest::Er
 
 /// The same failure, if it came after a redirect: then something was sent, to where the redirect came from.
 pub(super) fn after_redirect(failure: Failure, redirected: bool) -> Failure {
-    let kind = match failure.kind {
-        FailureKind::NotConnected if redirected => FailureKind::ConnectionLost,
-        FailureKind::Tls | FailureKind::Render if redirected => FailureKind::BadAnswer,
-        kind => kind,
+    if !redirected {
+        return failure;
+    }
+    let kind = if failure.kind == FailureKind::NotConnected {
+        FailureKind::ConnectionLost
+    } else if [FailureKind::Tls, FailureKind::Render].contains(&failure.kind) {
+        FailureKind::BadAnswer
+    } else {
+        failure.kind
     };
     Failure { kind, ..failure }
 }

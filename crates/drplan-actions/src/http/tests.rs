@@ -68,14 +68,16 @@ async fn failure(call: &HttpCall) -> Failure {
 
 /// The status code and kept body that `call` is answered with.
 async fn answered(call: &HttpCall) -> (u16, Option<String>) {
-    match outcome(call).await {
-        Outcome::Answered {
-            status_code,
-            body,
-            duration_millis: _,
-        } => (status_code, body),
-        other => panic!("the call was not answered: {other:?}"),
-    }
+    let outcome = outcome(call).await;
+    let Outcome::Answered {
+        status_code,
+        body,
+        duration_millis: _,
+    } = outcome
+    else {
+        panic!("{outcome:?}")
+    };
+    (status_code, body)
 }
 
 #[tokio::test]
@@ -143,22 +145,18 @@ async fn success_is_2xx_or_what_the_author_lists() {
             success_codes: codes.to_vec(),
             ..post(&server.url(&format!("/{code}")))
         };
-        match outcome(&call).await {
-            Outcome::Answered {
-                status_code,
-                body: None,
-                ..
-            } if success => assert_eq!(status_code, code),
-            Outcome::Failed(failure) if !success => {
-                assert_eq!(
-                    (failure.kind, failure.status_code),
-                    (FailureKind::HttpStatus, Some(code))
-                );
-                let expect = format!("POST {} answered {code}", server.url(&format!("/{code}")));
-                assert_eq!(failure.message, expect);
-            }
-            other => panic!("{code} with {codes:?}: {other:?}"),
+        if success {
+            assert_eq!(answered(&call).await, (code, None), "with {codes:?}");
+            return;
         }
+        let failure = failure(&call).await;
+        assert_eq!(
+            (failure.kind, failure.status_code),
+            (FailureKind::HttpStatus, Some(code)),
+            "with {codes:?}"
+        );
+        let expect = format!("POST {} answered {code}", server.url(&format!("/{code}")));
+        assert_eq!(failure.message, expect);
     };
     check(200, &[], true).await;
     check(299, &[], true).await;

@@ -6,8 +6,7 @@ use drplan_engine::effect::{Failure, FailureKind, JobCreation, Outcome};
 
 use super::{
     Access, Maker,
-    find::{Found, look, look_until_known, never_created, unknown},
-    patience::Patience,
+    find::{Found, look_until_known, never_created, unknown},
     server, shown,
 };
 use crate::{ApiError, deadline::Deadline, job_watch::SlimJob};
@@ -31,7 +30,6 @@ pub(crate) async fn create(access: &Access, maker: &Maker<'_>, creation: &JobCre
         return Outcome::Failed(Failure::new(FailureKind::Render, message));
     }
     let deadline = Deadline::at(creation.deadline);
-    let mut patience = Patience::default();
     while !deadline.passed() {
         let answer = server::create(&access.client, target, &creation.manifest, deadline.remaining()).await;
         let error = match answer {
@@ -41,21 +39,15 @@ pub(crate) async fn create(access: &Access, maker: &Maker<'_>, creation: &JobCre
         if error.kind != FailureKind::AlreadyExists {
             return not_answered(access, maker, creation, &error).await;
         }
-        let pause = match look(access, maker, target).await {
+        match look_until_known(access, maker, target).await {
             Ok(Found::Ours(made)) => return created(made),
-            Ok(Found::Foreign(other)) if other.metadata.deletion_timestamp.is_some() => {
-                patience.answered();
-                NAMESAKE_PAUSE.min(deadline.remaining())
-            }
+            Ok(Found::Foreign(other)) if other.metadata.deletion_timestamp.is_some() => {}
             Ok(Found::Foreign(_)) => return exists(creation, "and was not made by this attempt"),
             // Gone between the two requests.
-            Ok(Found::Absent) => NAMESAKE_PAUSE.min(deadline.remaining()),
-            Err(error) => match patience.after(&error, true) {
-                Some(pause) => pause.min(deadline.remaining()),
-                None => return unknown(target, &error),
-            },
-        };
-        tokio::time::sleep(pause).await;
+            Ok(Found::Absent) => {}
+            Err(error) => return unknown(target, &error),
+        }
+        tokio::time::sleep(NAMESAKE_PAUSE.min(deadline.remaining())).await;
     }
     match look_until_known(access, maker, target).await {
         Ok(Found::Ours(made)) => created(made),

@@ -9,8 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::{contact::Contact, desk::PlanLocks, events::EventQueue, index::{Index, Key}, queue::WorkQueue, raw::Raw, store::Store};
 
-/// What every part of the operator shares. Cheap to clone behind an `Arc`.
-#[derive(Debug)]
+/// What every part of the operator shares, behind an `Arc`.
 pub struct Context {
     /// The operator's own client.
     pub client: Client,

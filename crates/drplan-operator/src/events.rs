@@ -3,12 +3,12 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU16, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use drplan_api::{Time, labels};
+use drplan_api::{DRPlan, DRPlanExecution, Time, labels};
 use futures::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -16,7 +16,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1,
 };
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     api::{ObjectMeta, PostParams},
 };
 use tokio::{
@@ -24,6 +24,8 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+
+use crate::clock;
 
 /// Notes that wait. A note takes about 1 KiB, so a full queue takes 10 MiB of a Pod of 128 MiB; it holds 20 facts for
 /// each of 500 executions running at once.
@@ -67,6 +69,42 @@ pub struct EventNote {
     pub time: Time,
 }
 
+impl EventNote {
+    /// A fact about the execution with this metadata, which came from the API server.
+    pub fn execution(meta: &ObjectMeta, warning: bool, reason: &str, message: String) -> Self {
+        Self::about::<DRPlanExecution>(meta, warning, reason, message)
+    }
+
+    /// A fact about the plan with this metadata, which came from the API server.
+    pub fn plan(meta: &ObjectMeta, warning: bool, reason: &str, message: String) -> Self {
+        Self::about::<DRPlan>(meta, warning, reason, message)
+    }
+
+    fn about<K: Resource<DynamicType = ()>>(
+        meta: &ObjectMeta,
+        warning: bool,
+        reason: &str,
+        message: String,
+    ) -> Self {
+        Self {
+            regarding: ObjectReference {
+                api_version: Some(K::api_version(&()).into_owned()),
+                kind: Some(K::kind(&()).into_owned()),
+                namespace: meta.namespace.clone(),
+                name: meta.name.clone(),
+                uid: meta.uid.clone(),
+                ..ObjectReference::default()
+            },
+            warning,
+            reason: reason.to_owned(),
+            message,
+            action: None,
+            attempt: None,
+            time: clock::now(),
+        }
+    }
+}
+
 /// Takes notes and lets a task of its own post them. Clones share the queue.
 ///
 /// # Guarantees
@@ -101,7 +139,11 @@ impl EventQueue {
     fn start_sized(client: Client, instance: String, length: usize) -> Self {
         let (sender, notes) = mpsc::channel(length);
         let shared = Arc::<Shared>::default();
-        let poster = Poster { client, instance };
+        let poster = Poster {
+            client,
+            instance,
+            count: AtomicU16::new(anywhere()),
+        };
         tokio::spawn(work(poster, notes, shared.clone()));
         Self {
             notes: sender,
@@ -222,6 +264,8 @@ fn warn_lost(lost: u64, lost_total: u64, reason: Option<&str>) {
 struct Poster {
     client: Client,
     instance: String,
+    /// Tells events of one millisecond apart. Begins anywhere, so that it also tells them from another process's.
+    count: AtomicU16,
 }
 
 /// What became of one try.
@@ -275,9 +319,11 @@ impl Poster {
             .filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let mut message = note.message;
         message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let name = note.regarding.name.as_deref().unwrap_or_default();
         Event {
             metadata: ObjectMeta {
-                name: Some(unique_name(note.regarding.name.as_deref().unwrap_or_default())),
+                name: Some(unique_name(name, note.time, count)),
                 namespace: Some(
                     note.regarding
                         .namespace
@@ -305,14 +351,21 @@ impl Poster {
     }
 }
 
+fn anywhere() -> u16 {
+    let [.., high, low] = uuid::Uuid::new_v4().into_bytes();
+    u16::from_be_bytes([high, low])
+}
+
 /// Where Kubernetes keeps the events of objects without a namespace.
 const NAMESPACE_OF_CLUSTER: &str = "default";
 
 /// `<name>.<16 hex digits>`, as kubectl and its kin know it, and the same in every try: an event that was stored while
 /// its answer was lost is not stored twice.
-fn unique_name(name: &str) -> String {
-    let digits = uuid::Uuid::new_v4().simple().to_string();
-    let suffix = format!(".{}", &digits[..16]);
+///
+/// The digits are milliseconds and a count, since Kubernetes keeps events by name and their times by seconds: what
+/// happened within a second is listed in its order.
+fn unique_name(name: &str, time: Time, count: u16) -> String {
+    let suffix = format!(".{:012x}{count:04x}", time.as_millis());
     let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX - suffix.len())];
     format!("{}{suffix}", name.trim_end_matches(['.', '-']))
 }
@@ -526,9 +579,11 @@ mod tests {
 
     #[tokio::test]
     async fn long_messages_are_cut_between_characters_and_long_names_stay_names() {
+        let client = Server::answering(&[]).client();
         let poster = Poster {
-            client: Server::answering(&[]).client(),
+            client,
             instance: String::new(),
+            count: AtomicU16::new(9),
         };
         let mut long = note(&format!("x{}", "é".repeat(600)));
         long.regarding.name = Some(format!("{}.{}", "a".repeat(235), "b".repeat(17)));
@@ -539,6 +594,14 @@ mod tests {
             name.len() == 252 && name.starts_with("aaa") && !name.contains(".."),
             "{name}"
         );
+    }
+
+    #[test]
+    fn names_follow_the_order_of_time_and_then_of_notes() {
+        let name = |millis, count| unique_name("shop-001", Time::from_millis(millis), count);
+        assert_eq!(name(1_700_000_000_123, 10), "shop-001.018bcfe5687b000a");
+        assert!(name(1_700_000_000_123, 10) < name(1_700_000_000_123, 11));
+        assert!(name(1_700_000_000_123, 11) < name(1_700_000_000_124, 0));
     }
 
     #[tokio::test]

@@ -176,6 +176,21 @@ impl Index {
         self.read().executions.values().cloned().collect()
     }
 
+    /// The metadata of every workflow.
+    pub fn workflow_versions(&self) -> BTreeMap<Key, ObjectMeta> {
+        self.read().workflows.iter().map(|(key, entry)| (key.clone(), version_of(&entry.meta))).collect()
+    }
+
+    /// The metadata of every plan.
+    pub fn plan_versions(&self) -> BTreeMap<Key, ObjectMeta> {
+        self.read().plans.iter().map(|(key, entry)| (key.clone(), version_of(&entry.meta))).collect()
+    }
+
+    /// The metadata of every execution.
+    pub fn execution_versions(&self) -> BTreeMap<Key, ObjectMeta> {
+        self.read().executions.iter().map(|(key, card)| (key.clone(), version_of(&card.metadata))).collect()
+    }
+
     /// Takes in a workflow; false if what is known is not older.
     pub fn put_workflow(&self, entry: WorkflowEntry) -> bool {
         let key = key_of(&entry.meta);
@@ -265,6 +280,11 @@ impl Inner {
             }
         }
     }
+}
+
+/// Of metadata, what tells versions apart.
+fn version_of(meta: &ObjectMeta) -> ObjectMeta {
+    ObjectMeta { uid: meta.uid.clone(), resource_version: meta.resource_version.clone(), ..ObjectMeta::default() }
 }
 
 /// Whether `new` is a later version than `known`, or of another object of the name. Versions of one API server are

@@ -13,7 +13,7 @@ use drplan_operator::{
     events::EventQueue,
     fault,
     health::{self, Readiness},
-    logging,
+    logging, operator,
     options::{Command, Options, RunOptions},
     shutdown,
 };
@@ -65,8 +65,7 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
         async move { contact.keep_probing(client).await }
     });
     let events = EventQueue::start(client.clone(), instance());
-
-    ending.cancelled().await;
+    operator::run(options, client, contact, events.clone(), readiness, ending).await;
     events.drain(EVENTS_DRAIN_TIMEOUT).await;
     tracing::info!("ended");
     Ok(())

@@ -13,7 +13,7 @@ use serde_json::Value;
 /// An object of kind `K` with its spec and status unread.
 #[derive(Deserialize)]
 #[serde(bound = "")]
-pub struct Raw<K, S = Value> {
+pub struct Raw<K, S: StatusPart = Value> {
     /// As the API server keeps it.
     #[serde(default)]
     pub metadata: ObjectMeta,
@@ -42,20 +42,20 @@ impl StatusPart for Value {
     }
 }
 
-impl<K, S: Clone> Clone for Raw<K, S> {
+impl<K, S: StatusPart> Clone for Raw<K, S> {
     fn clone(&self) -> Self {
         Self { metadata: self.metadata.clone(), spec: self.spec.clone(), status: self.status.clone(), kind: PhantomData }
     }
 }
 
-impl<K, S: fmt::Debug> fmt::Debug for Raw<K, S> {
+impl<K, S: StatusPart> fmt::Debug for Raw<K, S> {
     /// Names the object; its body may hold what logs must not.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Raw").field("name", &self.metadata.name).field("namespace", &self.metadata.namespace).finish_non_exhaustive()
     }
 }
 
-impl<K: Resource, S> Resource for Raw<K, S> {
+impl<K: Resource, S: StatusPart> Resource for Raw<K, S> {
     type DynamicType = K::DynamicType;
     type Scope = K::Scope;
 

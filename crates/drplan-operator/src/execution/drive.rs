@@ -1,0 +1,607 @@
+//! Carries one run to its end: decide, persist, perform, wait.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use drplan_api::{
+    DRPlanExecutionStatus, Time, labels,
+    status::{ExecutionPhase, StepPhase},
+};
+use drplan_engine::{
+    ActionIndex, CancelWish, InFlight, Observed, Run, Step, WaitingOn, action_indices, action_status, advance, derive,
+    effect::{ActionEffect, Command, Observation},
+};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use serde_json::json;
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, watch},
+    task::AbortHandle,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock,
+    contact::Gap,
+    context::{Context, Settings},
+    events::EventNote,
+    execution::{
+        commit::{Reread, Written, reread, write},
+        finish,
+    },
+    fault,
+    index::Card,
+    record::Record,
+    store::{StoreError, bounded},
+};
+
+/// How old the last proof that this process acts on the run may be when an effect is sent: contract, "Claim".
+const PROOF_AGE_MAX: Duration = Duration::from_secs(5);
+/// The first and the longest wait after an API server that did not answer.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// One run that this process acts on.
+pub struct Drive {
+    context: Arc<Context>,
+    /// The object as last written or read.
+    record: Record,
+    /// The status as last written or read.
+    status: DRPlanExecutionStatus,
+    /// None where the snapshot is lost.
+    run: Option<Run>,
+    /// Whether anything of this run was stored by this process.
+    is_stored: bool,
+    /// Held while the run lives.
+    _place: Option<OwnedSemaphorePermit>,
+    cards: watch::Receiver<Arc<Card>>,
+    gaps: watch::Receiver<Gap>,
+    results: BTreeMap<ActionIndex, Observation>,
+    in_flight: BTreeMap<ActionIndex, Performing>,
+    /// Intents that an earlier process recorded and may have acted on.
+    inherited: BTreeSet<(ActionIndex, u32)>,
+    /// Intents that this process has acted on.
+    performed: BTreeSet<(ActionIndex, u32)>,
+    cancel: Option<CancelWish>,
+    resume: bool,
+    lost_contact: Option<u64>,
+    /// When a write or read last showed that this process acts on the run.
+    proof: Instant,
+    /// A write's answer was lost, or it was refused as stale.
+    in_doubt: bool,
+    backoff: Duration,
+    places: Vec<OwnedSemaphorePermit>,
+    arrivals: (mpsc::UnboundedSender<(ActionIndex, Observation)>, mpsc::UnboundedReceiver<(ActionIndex, Observation)>),
+}
+
+struct Performing {
+    kind: InFlight,
+    task: AbortHandle,
+}
+
+/// How driving ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Driven {
+    /// The run has ended and its end is entered, or will be by the controller.
+    Ended,
+    /// This process no longer acts on it.
+    Dropped,
+}
+
+impl Drive {
+    /// A run that begins: `status` is its first, not yet stored.
+    pub fn begin(
+        context: Arc<Context>,
+        record: Record,
+        status: DRPlanExecutionStatus,
+        run: Run,
+        place: Option<OwnedSemaphorePermit>,
+        cards: watch::Receiver<Arc<Card>>,
+    ) -> Self {
+        let mut drive = Self::go_on(context, record, status, Some(run), place, cards);
+        drive.is_stored = false;
+        drive
+    }
+
+    /// A run whose claim this process has just stored with `status`.
+    pub fn go_on(
+        context: Arc<Context>,
+        record: Record,
+        status: DRPlanExecutionStatus,
+        run: Option<Run>,
+        place: Option<OwnedSemaphorePermit>,
+        cards: watch::Receiver<Arc<Card>>,
+    ) -> Self {
+        let mut gaps = context.contact.gaps();
+        gaps.mark_unchanged();
+        let inherited = interrupted(&status, clock::now());
+        Self {
+            gaps,
+            context,
+            record,
+            status,
+            run,
+            is_stored: true,
+            _place: place,
+            cards,
+            results: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
+            inherited,
+            performed: BTreeSet::new(),
+            cancel: None,
+            resume: false,
+            lost_contact: None,
+            proof: Instant::now(),
+            in_doubt: false,
+            backoff: BACKOFF.0,
+            places: Vec::new(),
+            arrivals: mpsc::unbounded_channel(),
+        }
+    }
+
+    /// Carries the run to its end, or until another process has it or `stop` has drained it.
+    pub async fn drive(mut self, stop: &CancellationToken) -> Driven {
+        self.take_commands().await;
+        loop {
+            self.collect();
+            if self.in_doubt && !self.read_again().await {
+                match self.in_doubt {
+                    true => {
+                        self.rest(stop).await;
+                        continue;
+                    }
+                    false => return Driven::Dropped,
+                }
+            }
+            self.notice_silence();
+            let step = match self.decide(stop) {
+                Ok(step) => step,
+                Err(error) => {
+                    self.give_up(&error.to_string()).await;
+                    return Driven::Dropped;
+                }
+            };
+            if step.status != self.status || !self.is_stored {
+                match self.persist(&step).await {
+                    Persisted::Yes => {}
+                    Persisted::Overtaken => {
+                        self.in_doubt = true;
+                        continue;
+                    }
+                    Persisted::InDoubt => {
+                        self.in_doubt = true;
+                        self.rest(stop).await;
+                        continue;
+                    }
+                }
+            } else if !step.effects.is_empty() && !self.is_proven(&step.effects) {
+                // Nothing was written just now: make sure that nobody else acts on the run before anything is sent.
+                self.in_doubt = true;
+                self.places.clear();
+                continue;
+            }
+            self.perform(step.effects);
+            self.drop_what_has_ended();
+            self.clear_commands().await;
+            if self.status.phase.is_terminal() {
+                self.finish().await;
+                return Driven::Ended;
+            }
+            if stop.is_cancelled() && self.in_flight.is_empty() && self.results.is_empty() {
+                return Driven::Dropped;
+            }
+            if !self.in_doubt {
+                self.wait(&step.waiting_on, step.wake_at, stop).await;
+            }
+        }
+    }
+
+    /// Asks the engine, with as many places for HTTP calls as can be had.
+    fn decide(&mut self, stop: &CancellationToken) -> Result<Step, drplan_engine::IllegalTransition> {
+        let now = clock::now();
+        let mut places = usize::MAX;
+        loop {
+            let seen = self.observed(places, stop.is_cancelled());
+            let step = advance(self.run.as_ref(), &self.status, &seen, now)?;
+            let wanted = step.effects.iter().filter(|(_, effect)| matches!(effect.command, Command::Call(_))).count();
+            while self.places.len() < wanted {
+                match Arc::clone(&self.context.http_places).try_acquire_owned() {
+                    Ok(permit) => self.places.push(permit),
+                    Err(_) => break,
+                }
+            }
+            if self.places.len() >= wanted {
+                self.places.truncate(wanted);
+                return Ok(step);
+            }
+            places = self.places.len();
+        }
+    }
+
+    fn observed(&self, http_places: usize, draining: bool) -> Observed {
+        let newest = action_indices(&self.status).into_iter().filter_map(|at| {
+            let action = action_status(&self.status, at).filter(|action| action.phase == StepPhase::Running)?;
+            Some((at, action.attempts))
+        });
+        let fresh = newest.filter(|intent| !self.performed.contains(intent) && !self.inherited.contains(intent));
+        Observed {
+            execution_uid: self.record.uid().to_owned(),
+            results: self.results.clone(),
+            in_flight: self.in_flight.iter().map(|(at, performing)| (*at, performing.kind)).collect(),
+            fresh: fresh.map(|(at, _)| at).collect(),
+            cancel: self.cancel.clone(),
+            resume: self.resume && self.run.is_some(),
+            lost_contact_millis: self.lost_contact,
+            http_places,
+            draining,
+        }
+    }
+
+    /// Writes the step's status and tells what happened.
+    async fn persist(&mut self, step: &Step) -> Persisted {
+        let (before, after) = self.fault_points(step);
+        fault::point(before).await;
+        match write(&self.context, &self.record.meta, &step.status).await {
+            Written::Stored(meta) => {
+                fault::point(after).await;
+                self.record.meta = *meta;
+                self.status = step.status.clone();
+                self.is_stored = true;
+                self.proof = Instant::now();
+                self.backoff = BACKOFF.0;
+                self.results.clear();
+                self.lost_contact = None;
+                self.tell(step);
+                Persisted::Yes
+            }
+            Written::Overtaken => Persisted::Overtaken,
+            Written::InDoubt(error) => {
+                self.log_unanswered(&error);
+                Persisted::InDoubt
+            }
+        }
+    }
+
+    /// The names of the points before and after this write, for tests that end the process there.
+    fn fault_points(&self, step: &Step) -> (&'static str, &'static str) {
+        if step.status.phase.is_terminal() {
+            ("before-end", "after-end")
+        } else if !self.results.is_empty() {
+            ("before-result", "after-result")
+        } else {
+            ("before-intent", "after-intent")
+        }
+    }
+
+    fn tell(&self, step: &Step) {
+        let (namespace, name) = self.record.key();
+        for told in &step.announcements {
+            let path = told.path.as_ref().map(|path| path.as_str());
+            let (plan, uid, reason, attempt) = (&self.status.plan, self.record.uid(), told.reason, told.attempt);
+            match told.level {
+                drplan_engine::Level::Info => {
+                    tracing::info!(plan, namespace, execution = name, execution_uid = uid, path, attempt, reason, "{}", told.message);
+                }
+                drplan_engine::Level::Warning => {
+                    tracing::warn!(plan, namespace, execution = name, execution_uid = uid, path, attempt, reason, "{}", told.message);
+                }
+                drplan_engine::Level::Error => {
+                    tracing::error!(plan, namespace, execution = name, execution_uid = uid, path, attempt, reason, "{}", told.message);
+                }
+            }
+            if told.event {
+                let warning = told.level != drplan_engine::Level::Info;
+                self.context.events.push(EventNote::execution(&self.record.meta, warning, told.reason, told.message.clone()));
+            }
+        }
+    }
+
+    fn log_unanswered(&self, error: &StoreError) {
+        let (namespace, name) = self.record.key();
+        tracing::warn!(
+            plan = self.status.plan,
+            namespace,
+            execution = name,
+            execution_uid = self.record.uid(),
+            error = %error,
+            "the status could not be written; results are kept and it is tried again"
+        );
+    }
+
+    /// Whether `effects` may be sent on the last proof: it is young, and younger than the time a retry became due.
+    fn is_proven(&self, effects: &[(ActionIndex, ActionEffect)]) -> bool {
+        let age = self.proof.elapsed();
+        let due_since = |at: ActionIndex| {
+            let time = action_status(&self.status, at).and_then(|action| action.attempt_time)?;
+            Some(Duration::from_millis(clock::now().millis_since(time)))
+        };
+        age < PROOF_AGE_MAX && effects.iter().all(|(at, effect)| effect.attempt <= 1 || due_since(*at).is_none_or(|due| age <= due))
+    }
+
+    /// Reads the object again after a conflict or a lost answer. False if it could not be read (`in_doubt` stays) or
+    /// the run is another's (`in_doubt` is cleared).
+    async fn read_again(&mut self) -> bool {
+        match reread(&self.context, &self.record.meta).await {
+            Ok(Reread::Ours(record, status)) => {
+                if status.epoch.is_some() {
+                    self.status = *status;
+                    self.is_stored = true;
+                }
+                self.record = *record;
+                self.proof = Instant::now();
+                self.in_doubt = false;
+                self.take_commands().await;
+                true
+            }
+            Ok(Reread::Lost(why)) => {
+                let (namespace, name) = self.record.key();
+                tracing::warn!(namespace, execution = name, execution_uid = self.record.uid(), "the run is dropped: {why}");
+                self.abort_all();
+                self.in_doubt = false;
+                false
+            }
+            Err(error) => {
+                self.log_unanswered(&error);
+                false
+            }
+        }
+    }
+
+    /// Takes up what the object's annotations and its deletion ask for.
+    async fn take_commands(&mut self) {
+        if let Some(wish) = self.record.cancel_wish() {
+            self.cancel = Some(wish);
+        }
+        self.resume = self.record.annotation(labels::RESUME).is_some() && self.status.phase == ExecutionPhase::Unknown;
+        let graceful = self.cancel.as_ref().is_none_or(|wish| !wish.now);
+        if self.record.is_deleting() && graceful {
+            let now = self.run.is_none() || self.namespace_ends().await;
+            let recorded = self.status.cancellation.as_ref();
+            if recorded.is_none() || (now && recorded.is_some_and(|recorded| !recorded.now)) {
+                let reason = if now { "by deletion, without waiting" } else { "by deletion" };
+                self.cancel = Some(CancelWish { now, reason: reason.to_owned() });
+            }
+        } else if self.run.is_none() {
+            // Without its snapshot a run can only end.
+            if let Some(wish) = &mut self.cancel {
+                wish.now = true;
+            }
+        }
+    }
+
+    async fn namespace_ends(&self) -> bool {
+        let api: Api<Namespace> = Api::all(self.context.client.clone());
+        match bounded(api.get_opt(&self.record.key().0)).await {
+            Ok(Some(namespace)) => namespace.metadata.deletion_timestamp.is_some(),
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Takes annotations off that are recorded, or have nothing to act on.
+    async fn clear_commands(&mut self) {
+        let terminal = self.status.phase.is_terminal();
+        let cancel = self.record.annotation(labels::CANCEL).is_some() && self.status.cancellation.is_some() && !terminal;
+        let resume = self.record.annotation(labels::RESUME).is_some() && self.status.phase != ExecutionPhase::Unknown && !terminal;
+        self.cancel = None;
+        if !cancel && !resume {
+            return;
+        }
+        if resume && !std::mem::take(&mut self.resume) {
+            let message = "the execution is not Unknown".to_owned();
+            self.context.events.push(EventNote::execution(&self.record.meta, true, "NothingToResume", message));
+        }
+        let mut annotations = serde_json::Map::new();
+        for (name, taken) in [(labels::CANCEL, cancel), (labels::RESUME, resume)] {
+            if taken {
+                annotations.insert(name.to_owned(), serde_json::Value::Null);
+            }
+        }
+        match self.context.stores.executions.merge_metadata(&self.record.meta, json!({ "annotations": annotations })).await {
+            Ok(raw) => self.record.meta = raw.metadata,
+            Err(_) => self.in_doubt = true,
+        }
+    }
+
+    /// A silence of the API server beyond the partition timeout, or one that has just ended.
+    fn notice_silence(&mut self) {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        if self.gaps.has_changed().unwrap_or(false) {
+            let gap = self.gaps.borrow_and_update().clone();
+            self.lost_contact = Some(millis(gap.length));
+        }
+        let silence = self.context.contact.silence();
+        if silence > self.context.settings.partition_timeout {
+            self.lost_contact = Some(millis(silence));
+        }
+        if self.in_flight.is_empty() && self.results.is_empty() {
+            self.lost_contact = None;
+        }
+    }
+
+    /// Sends commands. Each answers through the channel.
+    fn perform(&mut self, effects: Vec<(ActionIndex, ActionEffect)>) {
+        let identity = Settings::identity(&self.record.key().0, self.status.service_account_name.as_deref());
+        for (at, effect) in effects {
+            let kind = match &effect.command {
+                Command::Call(_) => InFlight::Call,
+                Command::CreateJob(_) | Command::FindJob(_) => InFlight::FindOrCreate,
+                Command::AwaitJob(_) => InFlight::Await,
+                Command::StopJob(_) => InFlight::Stop,
+            };
+            let place = if kind == InFlight::Call { self.places.pop() } else { None };
+            let attempt = effect.attempt;
+            self.performed.insert((at, attempt));
+            let (context, identity, answer) = (Arc::clone(&self.context), identity.clone(), self.arrivals.0.clone());
+            let task = tokio::spawn(async move {
+                fault::point("before-effect").await;
+                let outcome = context.performer.perform(&identity, &effect).await;
+                fault::point("after-effect").await;
+                drop(place);
+                // The receiver is gone only if the run was dropped; then nobody wants the answer.
+                let _ = answer.send((at, Observation { attempt, outcome }));
+            });
+            if let Some(replaced) = self.in_flight.insert(at, Performing { kind, task: task.abort_handle() }) {
+                replaced.task.abort();
+            }
+        }
+        self.places.clear();
+    }
+
+    /// Takes in what has arrived.
+    fn collect(&mut self) {
+        while let Ok((at, observation)) = self.arrivals.1.try_recv() {
+            self.arrived(at, observation);
+        }
+    }
+
+    fn arrived(&mut self, at: ActionIndex, observation: Observation) {
+        self.in_flight.remove(&at);
+        self.results.insert(at, observation);
+    }
+
+    /// Calls whose action was ended without them are dropped.
+    fn drop_what_has_ended(&mut self) {
+        let status = &self.status;
+        self.in_flight.retain(|at, performing| {
+            let runs = action_status(status, *at).is_some_and(|action| action.phase == StepPhase::Running);
+            if !runs {
+                performing.task.abort();
+            }
+            runs
+        });
+    }
+
+    fn abort_all(&mut self) {
+        for performing in std::mem::take(&mut self.in_flight).into_values() {
+            performing.task.abort();
+        }
+    }
+
+    /// Waits until something happened that the engine should see.
+    async fn wait(&mut self, waiting_on: &[WaitingOn], wake_at: Option<Time>, stop: &CancellationToken) {
+        let wants_place = waiting_on.iter().any(|why| matches!(why, WaitingOn::HttpPlace(_)));
+        let wake = wake_at.map(|time| Instant::now() + Duration::from_millis(time.millis_since(clock::now())));
+        let tick = Instant::now() + self.context.settings.reconcile_interval;
+        let was_stopping = stop.is_cancelled();
+        loop {
+            let place = async {
+                match wants_place {
+                    true => Arc::clone(&self.context.http_places).acquire_owned().await.ok(),
+                    false => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                Some((at, observation)) = self.arrivals.1.recv() => {
+                    self.arrived(at, observation);
+                    return;
+                }
+                changed = self.cards.changed() => {
+                    if changed.is_err() || self.concerns() {
+                        self.in_doubt = true;
+                        return;
+                    }
+                }
+                _ = self.gaps.changed() => {
+                    self.gaps.mark_changed();
+                    return;
+                }
+                () = async { match wake { Some(wake) => tokio::time::sleep_until(wake).await, None => std::future::pending().await } } => return,
+                permit = place => {
+                    self.places.extend(permit);
+                    return;
+                }
+                () = stop.cancelled(), if !was_stopping => return,
+                () = tokio::time::sleep_until(tick) => {
+                    // The safety net: a command or a deletion whose notice was lost is found by this read.
+                    self.in_doubt = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether the object as last seen by the watch asks for something that is not known yet.
+    fn concerns(&mut self) -> bool {
+        let card = self.cards.borrow_and_update().clone();
+        let annotated = |name: &str| crate::record::annotation(&card.metadata, name).is_some();
+        let deleting = card.metadata.deletion_timestamp.is_some() && !self.record.is_deleting();
+        annotated(labels::CANCEL) || annotated(labels::RESUME) || deleting
+    }
+
+    /// Waits a little after an API server that did not answer; what arrives meanwhile is kept.
+    async fn rest(&mut self, stop: &CancellationToken) {
+        self.places.clear();
+        let until = Instant::now() + self.backoff;
+        self.backoff = (self.backoff * 2).min(BACKOFF.1);
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => return,
+                Some((at, observation)) = self.arrivals.1.recv() => self.arrived(at, observation),
+                () = stop.cancelled(), if self.in_flight.is_empty() => {
+                    tokio::time::sleep_until(until).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn finish(&mut self) {
+        let mut pause = BACKOFF.0;
+        // The controller of executions goes on with it if this gives up.
+        for _ in 0..FINISH_TRIES {
+            let record = Record { status: crate::record::Recorded::Started(Box::new(self.status.clone())), ..self.record.clone() };
+            match finish::finish(&self.context, &record, self.run.as_ref()).await {
+                Ok(()) | Err(StoreError::Gone) => return,
+                Err(StoreError::Conflict) => match reread(&self.context, &self.record.meta).await {
+                    Ok(Reread::Ours(record, _)) => self.record = *record,
+                    Ok(Reread::Lost(_)) => return,
+                    Err(_) => tokio::time::sleep(pause).await,
+                },
+                Err(error) => {
+                    self.log_unanswered(&error);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(BACKOFF.1);
+                }
+            }
+        }
+    }
+
+    /// The record contradicts the engine: a person must look.
+    async fn give_up(&mut self, why: &str) {
+        self.abort_all();
+        let mut status = self.status.clone();
+        mark_unknown(&mut status, why);
+        let _ = write(&self.context, &self.record.meta, &status).await;
+    }
+}
+
+/// Tries to enter a run's end before the controller takes over with its own, slower tries.
+const FINISH_TRIES: usize = 10;
+
+enum Persisted {
+    Yes,
+    Overtaken,
+    InDoubt,
+}
+
+/// Makes `status` Unknown, for `why`.
+pub fn mark_unknown(status: &mut DRPlanExecutionStatus, why: &str) {
+    let now = clock::now();
+    status.phase = ExecutionPhase::Unknown;
+    status.unknown_since = Some(now);
+    status.message = format!("{why}; look at what was in flight, then resume or cancel the execution");
+    derive(status, now);
+}
+
+/// The intents of `status` that may have been acted on by `now`.
+fn interrupted(status: &DRPlanExecutionStatus, now: Time) -> BTreeSet<(ActionIndex, u32)> {
+    let running = action_indices(status).into_iter().filter_map(|at| {
+        let action = action_status(status, at).filter(|action| action.phase == StepPhase::Running)?;
+        action.attempt_time.is_none_or(|time| time <= now).then_some((at, action.attempts))
+    });
+    running.collect()
+}

@@ -1,0 +1,358 @@
+//! Whether an execution may begin, and all that is stored before its first effect.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use drplan_api::{
+    DRPlanExecutionStatus, Problem, ProblemKind,
+    canonical::{Plan, Request, RunOperation},
+    labels,
+    status::ExecutionPhase,
+};
+use drplan_engine::{ExecutionSource, PlanSource, Run, WorkflowSource, compile, derive, workflow_keys};
+use serde_json::json;
+use tokio::{
+    sync::{OwnedSemaphorePermit, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock,
+    context::Context,
+    desk::{self, LockAnswer},
+    events::EventNote,
+    execution::{drive::Drive, finish, snapshots},
+    fault,
+    index::{Card, Key, PlanEntry, WorkflowEntry},
+    record::{Record, Recorded, execution_labels, finalizers},
+    says,
+    store::StoreError,
+};
+
+/// How long an execution waits for a plan or workflow that does not exist: contract, section 3.
+const MISSING_PATIENCE: Duration = Duration::from_secs(30);
+/// The wait before a look at what is expected to change soon: a command on the plan, a workflow that is missing.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// The first and the longest wait after an API server that did not answer.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What became of the wish to begin.
+pub enum Begun {
+    /// It may: everything is stored but its first status.
+    Ready(Box<Drive>),
+    /// It ended, or it is not this process's.
+    Over,
+}
+
+/// What one look decided.
+enum Look {
+    Ready(Box<Drive>),
+    Over,
+    /// Look again when something changes, or after this.
+    Wait(Duration),
+    /// Refused for good.
+    Refuse { reason: &'static str, message: String },
+    /// Cancelled before it began.
+    Cancel(String),
+    /// Waits, and says so.
+    Pending(String),
+}
+
+/// Waits until the execution `key` with `uid` may begin, or ends it.
+pub async fn start(
+    context: &Arc<Context>,
+    key: &Key,
+    uid: &str,
+    mut cards: watch::Receiver<Arc<Card>>,
+    stop: &CancellationToken,
+) -> Begun {
+    let mut starting = Starting { context: Arc::clone(context), place: None, missing_since: None, cards: cards.clone() };
+    let mut backoff = BACKOFF.0;
+    while !stop.is_cancelled() {
+        cards.mark_unchanged();
+        let pause = match starting.look(key, uid).await {
+            Ok(None) => return Begun::Over,
+            Ok(Some((_, Look::Over))) => return Begun::Over,
+            Ok(Some((_, Look::Ready(drive)))) => return Begun::Ready(drive),
+            Ok(Some((_, Look::Wait(pause)))) => pause,
+            Ok(Some((record, decided))) => match starting.write(record, decided).await {
+                Ok(true) => return Begun::Over,
+                Ok(false) => starting.patience(),
+                Err(error) => after(&error, &mut backoff),
+            },
+            Err(error) => after(&error, &mut backoff),
+        };
+        let place = async {
+            match starting.place {
+                None => Arc::clone(&context.running_places).acquire_owned().await.ok(),
+                Some(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = cards.changed() => {}
+            () = tokio::time::sleep(pause) => {}
+            permit = place => starting.place = permit,
+        }
+    }
+    Begun::Over
+}
+
+fn after(error: &StoreError, backoff: &mut Duration) -> Duration {
+    match error {
+        StoreError::Conflict | StoreError::Gone => Duration::ZERO,
+        StoreError::Refused { .. } | StoreError::Unanswered { .. } => {
+            tracing::warn!(error = %error, "an execution cannot begin yet");
+            let pause = *backoff;
+            *backoff = (pause * 2).min(BACKOFF.1);
+            pause
+        }
+    }
+}
+
+struct Starting {
+    context: Arc<Context>,
+    place: Option<OwnedSemaphorePermit>,
+    missing_since: Option<Instant>,
+    cards: watch::Receiver<Arc<Card>>,
+}
+
+impl Starting {
+    /// Reads everything live and decides; none if the execution is gone.
+    async fn look(&mut self, key: &Key, uid: &str) -> Result<Option<(Record, Look)>, StoreError> {
+        let found = self.context.stores.executions.get(&key.0, &key.1).await?;
+        let Some(raw) = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else { return Ok(None) };
+        let record = Record::of(raw);
+        let look = self.decide(&record).await?;
+        Ok(Some((record, look)))
+    }
+
+    async fn decide(&mut self, record: &Record) -> Result<Look, StoreError> {
+        match &record.status {
+            Recorded::NotStarted(_) => {}
+            Recorded::Unreadable { started: false, problem } => {
+                return Ok(Look::Refuse { reason: "Unreadable", message: problem.to_string() });
+            }
+            Recorded::Started(_) | Recorded::Unreadable { .. } | Recorded::UnsupportedFormat(_) => return Ok(Look::Over),
+        }
+        if record.is_deleting() {
+            return Ok(Look::Cancel("execution deleted".to_owned()));
+        }
+        if let Some(wish) = record.cancel_wish() {
+            return Ok(Look::Cancel(wish.reason));
+        }
+        if record.annotation(labels::STARTED_UID).is_some_and(|started| started != record.uid()) {
+            return Ok(already_ran(record));
+        }
+        if self.is_late(record) {
+            let message = format!(
+                "it had not begun within {} of its creation; create a new execution if it is still wanted",
+                says_duration(self.context.settings.start_deadline)
+            );
+            return Ok(Look::Refuse { reason: "StartDeadlineExceeded", message });
+        }
+        let request = match &record.request {
+            Ok(request) => request.clone(),
+            Err(problems) => return Ok(Look::Refuse { reason: "Invalid", message: says::problems(problems) }),
+        };
+        if let RunOperation::Revert { .. } = request.operation {
+            let message = "Revert is not available in this release".to_owned();
+            return Ok(Look::Refuse { reason: "Unsupported", message });
+        }
+        if self.place.is_none() {
+            self.place = Arc::clone(&self.context.running_places).try_acquire_owned().ok();
+        }
+        if self.place.is_none() {
+            let most = self.context.settings.max_running;
+            return Ok(Look::Pending(format!("waiting for a place: {most} executions are running (--max-running)")));
+        }
+        self.prepare(record, &request).await
+    }
+
+    fn is_late(&self, record: &Record) -> bool {
+        let limit = u64::try_from(self.context.settings.start_deadline.as_millis()).unwrap_or(u64::MAX);
+        clock::now() > record.created().plus_millis(limit)
+    }
+
+    /// How long to wait at most before the next look: until the start deadline is worth checking again.
+    fn patience(&self) -> Duration {
+        self.context.settings.start_deadline.min(Duration::from_secs(5))
+    }
+
+    /// Compiles, takes the lock, stores the snapshot.
+    async fn prepare(&mut self, record: &Record, request: &Request) -> Result<Look, StoreError> {
+        let (namespace, name) = record.key();
+        let Some(raw) = self.context.stores.plans.get(&namespace, &request.plan).await? else {
+            return Ok(self.missing(format!("plan `{}` does not exist in namespace {namespace}; create it", request.plan)));
+        };
+        let entry = PlanEntry::of(raw);
+        let plan = match &entry.plan {
+            Ok(plan) => plan,
+            Err(problems) => return Ok(invalid_plan(&request.plan, says::problems(problems))),
+        };
+        if plan.suspend {
+            let message = format!("plan `{}` is suspended; set spec.suspend to false, then create a new execution", request.plan);
+            return Ok(Look::Refuse { reason: "PlanSuspended", message });
+        }
+        let workflows = self.read_workflows(plan, &namespace).await?;
+        let settings = &self.context.settings;
+        let source = PlanSource {
+            namespace: &namespace,
+            name: &request.plan,
+            plan,
+            workflows: &workflows,
+            service_account_name: plan.service_account_name.as_deref().or(settings.default_service_account.as_deref()),
+            served_namespaces: settings.served(),
+        };
+        let execution = ExecutionSource { name: &name, uid: record.uid(), params: &request.params };
+        let compiled = match compile(&source, &execution) {
+            Ok(compiled) => compiled,
+            Err(problems) if problems.iter().any(is_missing) => return Ok(self.missing(says::problems(&problems))),
+            Err(problems) => return Ok(invalid_plan(&request.plan, says::problems(&problems))),
+        };
+        let record = &self.mark_started(record, request).await?;
+        let run = desk::Run {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            uid: record.uid().to_owned(),
+            plan: request.plan.clone(),
+            operation: request.operation.name().to_owned(),
+        };
+        match desk::lock(&self.context, &run).await? {
+            LockAnswer::Taken => {}
+            LockAnswer::Busy(other) => {
+                let message = format!("Plan has an execution in progress: {other}");
+                return Ok(Look::Refuse { reason: "PlanBusy", message });
+            }
+            LockAnswer::AlreadyRan => return Ok(already_ran(record)),
+            LockAnswer::PlanGone => {
+                return Ok(self.missing(format!("plan `{}` does not exist or is being deleted", request.plan)));
+            }
+            LockAnswer::CommandPending => {
+                self.context.queues.plans.push((namespace, request.plan.clone()));
+                return Ok(Look::Wait(LOOK_AGAIN));
+            }
+            LockAnswer::Unreadable(problem) => return Ok(invalid_plan(&request.plan, problem)),
+        }
+        fault::point("before-snapshot").await;
+        let (reference, snapshot) = snapshots::store(&self.context, record, &compiled.snapshot).await?;
+        fault::point("after-snapshot").await;
+        let run = Run::new(snapshot);
+        let mut status = run.initial_status();
+        status.snapshot = Some(reference);
+        status.epoch = Some(self.context.epoch.clone());
+        let cards = self.cards.clone();
+        let drive = Drive::begin(Arc::clone(&self.context), record.clone(), status, run, self.place.take(), cards);
+        Ok(Look::Ready(Box::new(drive)))
+    }
+
+    async fn read_workflows(&self, plan: &Plan, namespace: &str) -> Result<BTreeMap<Key, WorkflowSource>, StoreError> {
+        let keys = workflow_keys(plan, namespace).into_iter();
+        let served = keys.filter(|key| self.context.settings.served().is_none_or(|served| served.contains(&key.0)));
+        let reads = served.map(|key| async move {
+            let raw = self.context.stores.workflows.get(&key.0, &key.1).await?;
+            let source = raw.map_or(WorkflowSource::Missing, |raw| WorkflowEntry::of(raw).source);
+            Ok((key, source))
+        });
+        futures::future::try_join_all(reads).await.map(|found| found.into_iter().collect())
+    }
+
+    /// Something that the plan needs does not exist: it is awaited for a while.
+    fn missing(&mut self, message: String) -> Look {
+        let since = *self.missing_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < MISSING_PATIENCE {
+            Look::Pending(format!("waiting: {message}"))
+        } else {
+            Look::Refuse { reason: "Missing", message }
+        }
+    }
+
+    /// Writes on the execution under which UID it was started, its labels and the finalizer.
+    async fn mark_started(&self, record: &Record, request: &Request) -> Result<Record, StoreError> {
+        let wanted = execution_labels(&request.plan, request.operation.name());
+        let labelled = wanted.iter().all(|(name, value)| {
+            record.meta.labels.as_ref().and_then(|labels| labels.get(*name)).is_some_and(|known| known == value)
+        });
+        if labelled && record.has_finalizer() && record.annotation(labels::STARTED_UID).is_some() {
+            return Ok(record.clone());
+        }
+        fault::point("before-metadata").await;
+        let patch = json!({
+            "annotations": {labels::STARTED_UID: record.uid()},
+            "labels": wanted,
+            "finalizers": finalizers(&record.meta, true),
+        });
+        let raw = self.context.stores.executions.merge_metadata(&record.meta, patch).await?;
+        fault::point("after-metadata").await;
+        Ok(Record::of(raw))
+    }
+
+    /// Writes what was decided. True if the execution has ended by it.
+    async fn write(&self, record: Record, decided: Look) -> Result<bool, StoreError> {
+        let now = clock::now();
+        let mut status = match &record.status {
+            Recorded::NotStarted(status) => (**status).clone(),
+            Recorded::Started(_) | Recorded::Unreadable { .. } | Recorded::UnsupportedFormat(_) => DRPlanExecutionStatus::default(),
+        };
+        status.format_version = Some(drplan_api::status::FORMAT_VERSION);
+        if let Ok(request) = &record.request {
+            status.plan.clone_from(&request.plan);
+            status.operation_type = request.operation.name().to_owned();
+        }
+        let (warning, reason) = match decided {
+            Look::Refuse { reason, message } => {
+                status.phase = ExecutionPhase::Failed;
+                status.message = if reason == "PlanBusy" { message } else { format!("{reason}: {message}") };
+                (true, "ExecutionFailed")
+            }
+            Look::Cancel(reason) => {
+                status.phase = ExecutionPhase::Cancelled;
+                status.message = format!("Execution cancelled {reason}");
+                (false, "ExecutionCancelled")
+            }
+            Look::Pending(message) => {
+                if status.message == message {
+                    return Ok(false);
+                }
+                status.message = message;
+                derive(&mut status, now);
+                self.context.stores.executions.put_status(&record.meta, &status).await?;
+                return Ok(false);
+            }
+            Look::Ready(_) | Look::Over | Look::Wait(_) => return Ok(false),
+        };
+        status.completion_time = Some(now);
+        derive(&mut status, now);
+        fault::point("before-end").await;
+        let raw = self.context.stores.executions.put_status(&record.meta, &status).await?;
+        fault::point("after-end").await;
+        self.context.events.push(EventNote::execution(&record.meta, warning, reason, status.message.clone()));
+        let (namespace, name) = record.key();
+        tracing::info!(plan = status.plan, namespace, execution = name, execution_uid = record.uid(), reason, "{}", status.message);
+        finish::finish(&self.context, &Record::of(raw), None).await?;
+        Ok(true)
+    }
+}
+
+fn already_ran(record: &Record) -> Look {
+    let message = format!(
+        "an execution named `{}` was started before, this is a copy of it; create one under a new name to run the plan again",
+        record.name()
+    );
+    Look::Refuse { reason: "AlreadyRan", message }
+}
+
+fn invalid_plan(plan: &str, problems: String) -> Look {
+    Look::Refuse { reason: "PlanInvalid", message: format!("plan `{plan}` cannot run: {problems}") }
+}
+
+/// Whether what is wrong may be mended by creating a workflow.
+fn is_missing(problem: &Problem) -> bool {
+    matches!(problem.kind, ProblemKind::Unknown { what: "workflow", .. })
+}
+
+fn says_duration(duration: Duration) -> String {
+    let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    drplan_api::GoDuration::from_millis(millis).to_string()
+}
+

@@ -7,7 +7,15 @@ use drplan_api::{DRPlan, DRPlanExecution, DRWorkflow, status::Epoch};
 use kube::Client;
 use tokio::sync::Semaphore;
 
-use crate::{contact::Contact, desk::PlanLocks, events::EventQueue, index::{Index, Key}, queue::WorkQueue, raw::Raw, store::Store};
+use crate::{
+    contact::Contact,
+    desk::PlanLocks,
+    events::EventQueue,
+    index::{Index, Key},
+    queue::WorkQueue,
+    raw::Raw,
+    store::Store,
+};
 
 /// What every part of the operator shares, behind an `Arc`.
 pub struct Context {
@@ -90,7 +98,10 @@ impl Settings {
     pub fn identity(namespace: &str, service_account: Option<&str>) -> Identity {
         match service_account {
             None => Identity::Operator,
-            Some(name) => Identity::ServiceAccount { namespace: namespace.to_owned(), name: name.to_owned() },
+            Some(name) => Identity::ServiceAccount {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            },
         }
     }
 }

@@ -112,7 +112,9 @@ pub async fn lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError
 }
 
 async fn try_lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError> {
-    let Some(plan) = context.stores.plans.get(&run.namespace, &run.plan).await? else { return Ok(LockAnswer::PlanGone) };
+    let Some(plan) = context.stores.plans.get(&run.namespace, &run.plan).await? else {
+        return Ok(LockAnswer::PlanGone);
+    };
     let entry = PlanEntry::of(plan);
     let mut meta = entry.meta.clone();
     let mut status = match entry.status {
@@ -136,7 +138,9 @@ async fn try_lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError
         return Ok(LockAnswer::CommandPending);
     }
     let name = started_name(&run.name);
-    if status.started_names.contains(&name) && !status.execution_history.iter().any(|entry| entry.uid == run.uid) {
+    if status.started_names.contains(&name)
+        && !status.execution_history.iter().any(|entry| entry.uid == run.uid)
+    {
         return Ok(LockAnswer::AlreadyRan);
     }
     if let Some(other) = other_running(context, run).await? {
@@ -208,10 +212,19 @@ pub async fn release(context: &Context, end: &End) -> Result<(), StoreError> {
 }
 
 async fn try_release(context: &Context, end: &End) -> Result<(), StoreError> {
-    let Some(plan) = context.stores.plans.get(&end.run.namespace, &end.run.plan).await? else { return Ok(()) };
+    let Some(plan) = context
+        .stores
+        .plans
+        .get(&end.run.namespace, &end.run.plan)
+        .await?
+    else {
+        return Ok(());
+    };
     let entry = PlanEntry::of(plan);
     let mut meta = entry.meta;
-    let Ok(mut status) = entry.status else { return Ok(()) };
+    let Ok(mut status) = entry.status else {
+        return Ok(());
+    };
     let before = status.clone();
     enter_end(&mut status, end);
     if status != before {
@@ -224,7 +237,11 @@ async fn try_release(context: &Context, end: &End) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn drop_finalizer(context: &Context, meta: &ObjectMeta, status: &DRPlanStatus) -> Result<(), StoreError> {
+pub async fn drop_finalizer(
+    context: &Context,
+    meta: &ObjectMeta,
+    status: &DRPlanStatus,
+) -> Result<(), StoreError> {
     if status.current_execution.is_none() && has_finalizer(meta) {
         let patch = json!({"finalizers": finalizers(meta, false)});
         context.stores.plans.merge_metadata(meta, patch).await?;
@@ -235,11 +252,17 @@ pub async fn drop_finalizer(context: &Context, meta: &ObjectMeta, status: &DRPla
 /// Records the end of a run in `status`, if the run is its current one or in its history as running.
 pub fn enter_end(status: &mut DRPlanStatus, end: &End) {
     let uid = &end.run.uid;
-    let held = status.current_execution.as_ref().is_some_and(|current| current.uid == *uid);
+    let held = status
+        .current_execution
+        .as_ref()
+        .is_some_and(|current| current.uid == *uid);
     if held {
         status.current_execution = None;
     }
-    let entry = status.execution_history.iter_mut().find(|entry| entry.uid == *uid);
+    let entry = status
+        .execution_history
+        .iter_mut()
+        .find(|entry| entry.uid == *uid);
     let known = entry.as_ref().is_some_and(|entry| entry.phase.is_terminal());
     if let Some(entry) = entry {
         entry.phase = end.phase;
@@ -258,7 +281,14 @@ pub fn enter_end(status: &mut DRPlanStatus, end: &End) {
                 completion_time,
             });
             if end.run.operation == "Execute" {
-                set_condition(&mut status.conditions, "Executed", true, "Executed", "", completion_time);
+                set_condition(
+                    &mut status.conditions,
+                    "Executed",
+                    true,
+                    "Executed",
+                    "",
+                    completion_time,
+                );
                 if status.phase == Some(PlanPhase::Ready) {
                     status.phase = Some(PlanPhase::Executed);
                 }
@@ -283,11 +313,18 @@ pub enum EndOf {
 /// # Errors
 /// [`StoreError`].
 pub async fn end_of(context: &Context, namespace: &str, name: &str, uid: &str) -> Result<EndOf, StoreError> {
-    let Some(raw) = context.stores.executions.get(namespace, name).await? else { return Ok(EndOf::Gone) };
+    let Some(raw) = context.stores.executions.get(namespace, name).await? else {
+        return Ok(EndOf::Gone);
+    };
     if raw.metadata.uid.as_deref() != Some(uid) {
         return Ok(EndOf::Gone);
     }
-    let text = |field: &str| raw.status.get(field).and_then(|value| value.as_str()).map(str::to_owned);
+    let text = |field: &str| {
+        raw.status
+            .get(field)
+            .and_then(|value| value.as_str())
+            .map(str::to_owned)
+    };
     let phase = text("phase").and_then(|phase| serde_json::from_value::<ExecutionPhase>(phase.into()).ok());
     Ok(match phase.filter(|phase| phase.is_terminal()) {
         None => EndOf::Runs,
@@ -306,13 +343,27 @@ pub async fn end_of(context: &Context, namespace: &str, name: &str, uid: &str) -
 }
 
 /// Releases the lock of a run that does not exist.
-pub fn release_stale(context: &Context, plan: &ObjectMeta, status: &mut DRPlanStatus, current: &CurrentExecution) {
+pub fn release_stale(
+    context: &Context,
+    plan: &ObjectMeta,
+    status: &mut DRPlanStatus,
+    current: &CurrentExecution,
+) {
     status.current_execution = None;
-    if let Some(entry) = status.execution_history.iter_mut().find(|entry| entry.uid == current.uid) {
+    if let Some(entry) = status
+        .execution_history
+        .iter_mut()
+        .find(|entry| entry.uid == current.uid)
+    {
         entry.phase = ExecutionPhase::Unknown;
     }
-    let message = format!("Released the lock of execution {}, which does not exist", current.name);
-    context.events.push(EventNote::plan(plan, true, "StaleLockReleased", message));
+    let message = format!(
+        "Released the lock of execution {}, which does not exist",
+        current.name
+    );
+    context
+        .events
+        .push(EventNote::plan(plan, true, "StaleLockReleased", message));
 }
 
 /// Another execution of the plan that is Running or Unknown, by a live list. What is known to have ended is not read
@@ -323,14 +374,19 @@ async fn other_running(context: &Context, run: &Run) -> Result<Option<String>, S
     let selector = ListParams::default().labels(&format!("{}={}", labels::PLAN, run.plan));
     let listed = bounded(api.list_metadata(&selector)).await?;
     for other in listed.items {
-        let (Some(name), Some(uid)) = (other.metadata.name, other.metadata.uid) else { continue };
+        let (Some(name), Some(uid)) = (other.metadata.name, other.metadata.uid) else {
+            continue;
+        };
         let known = context.index.execution(&(run.namespace.clone(), name.clone()));
-        let ended = known.is_some_and(|card| card.metadata.uid.as_deref() == Some(&uid) && card.is_terminal());
+        let ended =
+            known.is_some_and(|card| card.metadata.uid.as_deref() == Some(&uid) && card.is_terminal());
         if uid == run.uid || ended {
             continue;
         }
         let live = bounded(api.get_opt(&name)).await?;
-        let running = live.filter(|live| live.metadata.uid.as_deref() == Some(&uid)).and_then(|live| live.phase());
+        let running = live
+            .filter(|live| live.metadata.uid.as_deref() == Some(&uid))
+            .and_then(|live| live.phase());
         if matches!(running, Some(ExecutionPhase::Running | ExecutionPhase::Unknown)) {
             return Ok(Some(name));
         }
@@ -342,4 +398,3 @@ async fn other_running(context: &Context, run: &Run) -> Result<Option<String>, S
 fn started_name(name: &str) -> String {
     sha256_hex(name.as_bytes())[..10].to_owned()
 }
-

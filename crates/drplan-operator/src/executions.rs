@@ -50,13 +50,21 @@ struct Running {
 impl Executions {
     /// None yet.
     pub fn new(context: Arc<Context>, stop: CancellationToken) -> Self {
-        Self { context, running: Arc::default(), tasks: TaskTracker::new(), stop }
+        Self {
+            context,
+            running: Arc::default(),
+            tasks: TaskTracker::new(),
+            stop,
+        }
     }
 
     /// Lets this process claim every run that the index holds now. Called once, when it begins to lead.
     pub fn claim_all(&self) {
         let unfinished = self.context.index.executions().into_iter().filter(|card| {
-            matches!(card.phase(), Some(ExecutionPhase::Running | ExecutionPhase::Unknown)) || has_unreadable_phase(card)
+            matches!(
+                card.phase(),
+                Some(ExecutionPhase::Running | ExecutionPhase::Unknown)
+            ) || has_unreadable_phase(card)
         });
         let uids = unfinished.filter_map(|card| card.metadata.uid.clone());
         self.lock().claimable.extend(uids);
@@ -67,7 +75,9 @@ impl Executions {
     /// # Errors
     /// [`StoreError`]; to be tried again.
     pub async fn reconcile(&self, key: &Key) -> Result<(), StoreError> {
-        let Some(card) = self.context.index.execution(key) else { return Ok(()) };
+        let Some(card) = self.context.index.execution(key) else {
+            return Ok(());
+        };
         let uid = card.metadata.uid.clone().unwrap_or_default();
         if let Some(task) = self.lock().tasks.get(&uid) {
             task.send_replace(card);
@@ -76,7 +86,9 @@ impl Executions {
         match card.phase() {
             Some(phase) if phase.is_terminal() => {
                 let late = [drplan_api::labels::CANCEL, drplan_api::labels::RESUME];
-                let commanded = late.iter().any(|name| crate::record::annotation(&card.metadata, name).is_some());
+                let commanded = late
+                    .iter()
+                    .any(|name| crate::record::annotation(&card.metadata, name).is_some());
                 if commanded || crate::record::has_finalizer(&card.metadata) {
                     self.finish(key, &uid).await?;
                 }
@@ -100,7 +112,9 @@ impl Executions {
     pub async fn drain(&self, limit: Duration) {
         self.tasks.close();
         if tokio::time::timeout(limit, self.tasks.wait()).await.is_err() {
-            tracing::warn!("calls are still in flight after the drain timeout; the next process repeats them under the same keys");
+            tracing::warn!(
+                "calls are still in flight after the drain timeout; the next process repeats them under the same keys"
+            );
         }
     }
 
@@ -109,22 +123,35 @@ impl Executions {
         if self.lock().claimable.contains(uid) {
             return Ok(true);
         }
-        let Some(raw) = self.context.stores.executions.get(&key.0, &key.1).await? else { return Ok(false) };
-        let process = raw.status.pointer("/epoch/process").and_then(|process| process.as_str());
+        let Some(raw) = self.context.stores.executions.get(&key.0, &key.1).await? else {
+            return Ok(false);
+        };
+        let process = raw
+            .status
+            .pointer("/epoch/process")
+            .and_then(|process| process.as_str());
         Ok(process == Some(self.context.epoch.process.as_str()))
     }
 
     /// Enters the end of an execution whose task did not.
     async fn finish(&self, key: &Key, uid: &str) -> Result<(), StoreError> {
         let found = self.context.stores.executions.get(&key.0, &key.1).await?;
-        let Some(raw) = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else { return Ok(()) };
+        let Some(raw) = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else {
+            return Ok(());
+        };
         let record = Record::of(raw);
         let run = match &record.status {
             Recorded::Started(status) if record.has_finalizer() => match &status.snapshot {
-                Some(reference) => snapshots::load(&self.context, &record, reference).await?.ok().map(Run::new),
+                Some(reference) => snapshots::load(&self.context, &record, reference)
+                    .await?
+                    .ok()
+                    .map(Run::new),
                 None => None,
             },
-            Recorded::Started(_) | Recorded::NotStarted(_) | Recorded::Unreadable { .. } | Recorded::UnsupportedFormat(_) => None,
+            Recorded::Started(_)
+            | Recorded::NotStarted(_)
+            | Recorded::Unreadable { .. }
+            | Recorded::UnsupportedFormat(_) => None,
         };
         finish(&self.context, &record, run.as_ref()).await
     }
@@ -172,17 +199,38 @@ impl Executions {
 
     /// A task ended by a panic: its run is Unknown, the others go on.
     async fn panicked(&self, key: &Key, uid: &str, panic: &str) {
-        tracing::error!(namespace = key.0, execution = key.1, execution_uid = uid, "a run's task panicked: {panic}");
+        tracing::error!(
+            namespace = key.0,
+            execution = key.1,
+            execution_uid = uid,
+            "a run's task panicked: {panic}"
+        );
         for _ in 0..PANIC_TRIES {
-            let Ok(Some(raw)) = self.context.stores.executions.get(&key.0, &key.1).await else { continue };
-            let Ok(Reread::Ours(record, mut status)) = reread(&self.context, &raw.metadata).await else { return };
+            let Ok(Some(raw)) = self.context.stores.executions.get(&key.0, &key.1).await else {
+                continue;
+            };
+            let Ok(Reread::Ours(record, mut status)) = reread(&self.context, &raw.metadata).await else {
+                return;
+            };
             if status.phase != ExecutionPhase::Running || record.uid() != uid {
                 return;
             }
             mark_unknown(&mut status, "the operator failed while running it");
-            if self.context.stores.executions.put_status(&record.meta, &*status).await.is_ok() {
+            if self
+                .context
+                .stores
+                .executions
+                .put_status(&record.meta, &*status)
+                .await
+                .is_ok()
+            {
                 let message = status.message.clone();
-                self.context.events.push(EventNote::execution(&record.meta, true, "ExecutionUnknown", message));
+                self.context.events.push(EventNote::execution(
+                    &record.meta,
+                    true,
+                    "ExecutionUnknown",
+                    message,
+                ));
                 return;
             }
         }
@@ -230,4 +278,3 @@ async fn act(
 fn has_unreadable_phase(card: &Card) -> bool {
     card.status.phase.is_some() && card.phase().is_none()
 }
-

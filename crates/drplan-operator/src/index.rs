@@ -6,8 +6,8 @@ use std::{
 };
 
 use drplan_api::{
-    DRPlan, DRPlanExecution, DRPlanSpec, DRPlanStatus, DRWorkflow, DRWorkflowSpec, DRWorkflowStatus, Problems,
-    canonical::Plan, decode, labels, normalise_plan, normalise_workflow, status::ExecutionPhase,
+    DRPlan, DRPlanExecution, DRPlanSpec, DRPlanStatus, DRWorkflow, DRWorkflowSpec, DRWorkflowStatus,
+    Problems, canonical::Plan, decode, labels, normalise_plan, normalise_workflow, status::ExecutionPhase,
 };
 use drplan_engine::{WorkflowSource, workflow_keys};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -34,7 +34,12 @@ pub struct WorkflowEntry {
 impl WorkflowEntry {
     /// Reads `raw`.
     pub fn of(raw: Raw<DRWorkflow>) -> Self {
-        let Raw { mut metadata, spec, status, .. } = raw;
+        let Raw {
+            mut metadata,
+            spec,
+            status,
+            ..
+        } = raw;
         metadata.managed_fields = None;
         let (source, warnings) = match read_spec::<DRWorkflowSpec>(spec) {
             Err(problems) => (WorkflowSource::Invalid(problems), Problems::new()),
@@ -46,7 +51,12 @@ impl WorkflowEntry {
                 }
             }
         };
-        Self { meta: metadata, source, warnings, status: decode(status).unwrap_or_default() }
+        Self {
+            meta: metadata,
+            source,
+            warnings,
+            status: decode(status).unwrap_or_default(),
+        }
     }
 }
 
@@ -66,7 +76,12 @@ pub struct PlanEntry {
 impl PlanEntry {
     /// Reads `raw`.
     pub fn of(raw: Raw<DRPlan>) -> Self {
-        let Raw { mut metadata, spec, status, .. } = raw;
+        let Raw {
+            mut metadata,
+            spec,
+            status,
+            ..
+        } = raw;
         metadata.managed_fields = None;
         let namespace = metadata.namespace.clone().unwrap_or_default();
         let (plan, warnings) = match read_spec::<DRPlanSpec>(spec) {
@@ -83,7 +98,12 @@ impl PlanEntry {
             Value::Null => Ok(DRPlanStatus::default()),
             status => decode(status).map_err(|problem| format!("status.{problem}")),
         };
-        Self { meta: metadata, plan, warnings, status }
+        Self {
+            meta: metadata,
+            plan,
+            warnings,
+            status,
+        }
     }
 
     /// Namespace and name.
@@ -98,7 +118,10 @@ pub type Card = Raw<DRPlanExecution, Glance>;
 impl Card {
     /// The phase, if it is one; none also where there is no status.
     pub fn phase(&self) -> Option<ExecutionPhase> {
-        self.status.phase.as_deref().and_then(|phase| serde_json::from_value(Value::from(phase)).ok())
+        self.status
+            .phase
+            .as_deref()
+            .and_then(|phase| serde_json::from_value(Value::from(phase)).ok())
     }
 
     /// Whether it has ended.
@@ -108,23 +131,42 @@ impl Card {
 
     /// The name of its plan: from its label, else from its spec.
     pub fn plan(&self) -> Option<&str> {
-        let label = self.metadata.labels.as_ref().and_then(|labels| labels.get(labels::PLAN)).map(String::as_str);
-        let spec = self.spec.get("planRef").and_then(|plan| plan.as_str().or_else(|| plan.get("name")?.as_str()));
+        let label = self
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(labels::PLAN))
+            .map(String::as_str);
+        let spec = self
+            .spec
+            .get("planRef")
+            .and_then(|plan| plan.as_str().or_else(|| plan.get("name")?.as_str()));
         label.or(spec)
     }
 }
 
 fn read_spec<S: serde::de::DeserializeOwned>(spec: Value) -> Result<S, Problems> {
-    let spec = if spec.is_null() { Value::Object(serde_json::Map::new()) } else { spec };
+    let spec = if spec.is_null() {
+        Value::Object(serde_json::Map::new())
+    } else {
+        spec
+    };
     decode(spec).map_err(|mut problem| {
-        problem.path = if problem.path.is_empty() { "spec".to_owned() } else { format!("spec.{}", problem.path) };
+        problem.path = if problem.path.is_empty() {
+            "spec".to_owned()
+        } else {
+            format!("spec.{}", problem.path)
+        };
         vec![problem]
     })
 }
 
 /// Namespace and name of an object.
 pub fn key_of(meta: &ObjectMeta) -> Key {
-    (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+    (
+        meta.namespace.clone().unwrap_or_default(),
+        meta.name.clone().unwrap_or_default(),
+    )
 }
 
 /// All objects of the three kinds, as last seen.
@@ -162,13 +204,25 @@ impl Index {
 
     /// The plans that refer to workflow `key`.
     pub fn plans_using(&self, key: &Key) -> Vec<Key> {
-        self.read().users.get(key).into_iter().flatten().cloned().collect()
+        self.read()
+            .users
+            .get(key)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
     }
 
     /// The executions of plan `key`.
     pub fn executions_of(&self, key: &Key) -> Vec<Arc<Card>> {
         let inner = self.read();
-        inner.runs.get(key).into_iter().flatten().filter_map(|run| inner.executions.get(run).cloned()).collect()
+        inner
+            .runs
+            .get(key)
+            .into_iter()
+            .flatten()
+            .filter_map(|run| inner.executions.get(run).cloned())
+            .collect()
     }
 
     /// Every execution.
@@ -178,24 +232,40 @@ impl Index {
 
     /// The metadata of every workflow.
     pub fn workflow_versions(&self) -> BTreeMap<Key, ObjectMeta> {
-        self.read().workflows.iter().map(|(key, entry)| (key.clone(), version_of(&entry.meta))).collect()
+        self.read()
+            .workflows
+            .iter()
+            .map(|(key, entry)| (key.clone(), version_of(&entry.meta)))
+            .collect()
     }
 
     /// The metadata of every plan.
     pub fn plan_versions(&self) -> BTreeMap<Key, ObjectMeta> {
-        self.read().plans.iter().map(|(key, entry)| (key.clone(), version_of(&entry.meta))).collect()
+        self.read()
+            .plans
+            .iter()
+            .map(|(key, entry)| (key.clone(), version_of(&entry.meta)))
+            .collect()
     }
 
     /// The metadata of every execution.
     pub fn execution_versions(&self) -> BTreeMap<Key, ObjectMeta> {
-        self.read().executions.iter().map(|(key, card)| (key.clone(), version_of(&card.metadata))).collect()
+        self.read()
+            .executions
+            .iter()
+            .map(|(key, card)| (key.clone(), version_of(&card.metadata)))
+            .collect()
     }
 
     /// Takes in a workflow; false if what is known is not older.
     pub fn put_workflow(&self, entry: WorkflowEntry) -> bool {
         let key = key_of(&entry.meta);
         let mut inner = self.write();
-        if inner.workflows.get(&key).is_some_and(|known| !is_newer(&entry.meta, &known.meta)) {
+        if inner
+            .workflows
+            .get(&key)
+            .is_some_and(|known| !is_newer(&entry.meta, &known.meta))
+        {
             return false;
         }
         inner.workflows.insert(key, Arc::new(entry));
@@ -206,7 +276,11 @@ impl Index {
     pub fn put_plan(&self, entry: PlanEntry) -> bool {
         let key = entry.key();
         let mut inner = self.write();
-        if inner.plans.get(&key).is_some_and(|known| !is_newer(&entry.meta, &known.meta)) {
+        if inner
+            .plans
+            .get(&key)
+            .is_some_and(|known| !is_newer(&entry.meta, &known.meta))
+        {
             return false;
         }
         inner.forget_uses(&key);
@@ -222,7 +296,11 @@ impl Index {
         card.metadata.managed_fields = None;
         let key = key_of(&card.metadata);
         let mut inner = self.write();
-        if inner.executions.get(&key).is_some_and(|known| !is_newer(&card.metadata, &known.metadata)) {
+        if inner
+            .executions
+            .get(&key)
+            .is_some_and(|known| !is_newer(&card.metadata, &known.metadata))
+        {
             return false;
         }
         if let Some(plan) = card.plan() {
@@ -270,7 +348,9 @@ impl Index {
 
 impl Inner {
     fn forget_uses(&mut self, plan: &Key) {
-        let Some(entry) = self.plans.get(plan).cloned() else { return };
+        let Some(entry) = self.plans.get(plan).cloned() else {
+            return;
+        };
         for workflow in entry.plan.iter().flat_map(|known| workflow_keys(known, &plan.0)) {
             if let Some(users) = self.users.get_mut(&workflow) {
                 users.remove(plan);
@@ -284,13 +364,21 @@ impl Inner {
 
 /// Of metadata, what tells versions apart.
 fn version_of(meta: &ObjectMeta) -> ObjectMeta {
-    ObjectMeta { uid: meta.uid.clone(), resource_version: meta.resource_version.clone(), ..ObjectMeta::default() }
+    ObjectMeta {
+        uid: meta.uid.clone(),
+        resource_version: meta.resource_version.clone(),
+        ..ObjectMeta::default()
+    }
 }
 
 /// Whether `new` is a later version than `known`, or of another object of the name. Versions of one API server are
 /// numbers that grow; any that are not count as newer.
 fn is_newer(new: &ObjectMeta, known: &ObjectMeta) -> bool {
-    let version = |meta: &ObjectMeta| meta.resource_version.as_ref().and_then(|version| version.parse::<u128>().ok());
+    let version = |meta: &ObjectMeta| {
+        meta.resource_version
+            .as_ref()
+            .and_then(|version| version.parse::<u128>().ok())
+    };
     match (version(new), version(known)) {
         (Some(new_version), Some(known_version)) => new_version > known_version,
         _ => true,

@@ -51,7 +51,10 @@ pub async fn run(
                 readiness.set_ready();
                 tokio::spawn(work(Arc::clone(&context), executions.clone(), stop));
             };
-            tokio::join!(watch::watch_all(&context, warm), watch::relist_all(&context, context.settings.reconcile_interval));
+            tokio::join!(
+                watch::watch_all(&context, warm),
+                watch::relist_all(&context, context.settings.reconcile_interval)
+            );
         }
     });
     stop.cancelled().await;
@@ -69,7 +72,8 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
         drain_timeout: duration(options.drain_timeout),
         max_running: options.max_running,
         max_http: options.max_http,
-        default_service_account: (!options.allow_operator_identity).then(|| options.default_service_account.clone()),
+        default_service_account: (!options.allow_operator_identity)
+            .then(|| options.default_service_account.clone()),
     };
     let jobs = JobWatch::new();
     tokio::spawn({
@@ -90,7 +94,10 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
         events,
         contact,
         // Leadership has no part in it yet: every process is of the same term.
-        epoch: Epoch { process: uuid::Uuid::new_v4().to_string(), lease_transitions: 0 },
+        epoch: Epoch {
+            process: uuid::Uuid::new_v4().to_string(),
+            lease_transitions: 0,
+        },
         plan_locks: PlanLocks::default(),
         running_places: Arc::new(Semaphore::new(settings.max_running)),
         http_places: Arc::new(Semaphore::new(settings.max_http)),
@@ -114,13 +121,15 @@ async fn work(context: Arc<Context>, executions: Executions, stop: CancellationT
             look_again(&context.queues.plans, key, outcome, "plan");
         }
     });
-    let runs = queues.executions.work(EXECUTIONS_AT_ONCE, stop.clone(), |key: Key| {
-        let (context, executions) = (Arc::clone(&context), executions.clone());
-        async move {
-            let outcome = executions.reconcile(&key).await;
-            look_again(&context.queues.executions, key, outcome, "execution");
-        }
-    });
+    let runs = queues
+        .executions
+        .work(EXECUTIONS_AT_ONCE, stop.clone(), |key: Key| {
+            let (context, executions) = (Arc::clone(&context), executions.clone());
+            async move {
+                let outcome = executions.reconcile(&key).await;
+                look_again(&context.queues.executions, key, outcome, "execution");
+            }
+        });
     tokio::join!(workflows, plans, runs);
 }
 

@@ -24,7 +24,9 @@ use crate::{
 /// [`StoreError`]; to be tried again.
 pub async fn reconcile(context: &Context, key: &Key) -> Result<(), StoreError> {
     let _writing = context.plan_locks.hold(key).await;
-    let Some(entry) = context.index.plan(key) else { return Ok(()) };
+    let Some(entry) = context.index.plan(key) else {
+        return Ok(());
+    };
     match bring_up_to_date(context, &entry).await {
         // The newer version is on its way through the watch.
         Err(StoreError::Conflict | StoreError::Gone) => Ok(()),
@@ -37,7 +39,11 @@ async fn bring_up_to_date(context: &Context, entry: &PlanEntry) -> Result<(), St
         return answer_command(context, entry, command).await;
     }
     let Ok(before) = &entry.status else {
-        tracing::warn!(plan = entry.key().1, namespace = entry.key().0, "the plan's status cannot be read and is left alone");
+        tracing::warn!(
+            plan = entry.key().1,
+            namespace = entry.key().0,
+            "the plan's status cannot be read and is left alone"
+        );
         return Ok(());
     };
     let mut status = before.clone();
@@ -51,9 +57,17 @@ async fn bring_up_to_date(context: &Context, entry: &PlanEntry) -> Result<(), St
 }
 
 /// A lock whose run has ended gives way once that is entered; one whose run does not exist gives way at once.
-async fn check_lock(context: &Context, entry: &PlanEntry, status: &mut DRPlanStatus) -> Result<(), StoreError> {
-    let Some(current) = status.current_execution.clone() else { return Ok(()) };
-    let known = context.index.execution(&(current.namespace.clone(), current.name.clone()));
+async fn check_lock(
+    context: &Context,
+    entry: &PlanEntry,
+    status: &mut DRPlanStatus,
+) -> Result<(), StoreError> {
+    let Some(current) = status.current_execution.clone() else {
+        return Ok(());
+    };
+    let known = context
+        .index
+        .execution(&(current.namespace.clone(), current.name.clone()));
     if known.is_some_and(|card| card.metadata.uid.as_deref() == Some(&current.uid) && !card.is_terminal()) {
         return Ok(());
     }
@@ -84,7 +98,11 @@ fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStatus) {
     let plan = entry.plan.as_ref().ok();
     status.stage_count = plan.and_then(|plan| i64::try_from(plan.stages.len()).ok());
     status.action_count = plan.map(|plan| count_actions(context, entry, plan));
-    let (reason, why) = if valid { ("Valid", "") } else { ("Invalid", status.message.as_str()) };
+    let (reason, why) = if valid {
+        ("Valid", "")
+    } else {
+        ("Invalid", status.message.as_str())
+    };
     set_condition(&mut status.conditions, "Ready", valid, reason, why, now);
     let reason = if executed { "Executed" } else { "NotExecuted" };
     set_condition(&mut status.conditions, "Executed", executed, reason, "", now);
@@ -95,7 +113,10 @@ fn check(context: &Context, entry: &PlanEntry) -> Result<Problems, Problems> {
     let plan = entry.plan.as_ref().map_err(Clone::clone)?;
     let (namespace, name) = entry.key();
     let sources = workflow_keys(plan, &namespace).into_iter().map(|key| {
-        let source = context.index.workflow(&key).map_or(WorkflowSource::Missing, |workflow| workflow.source.clone());
+        let source = context
+            .index
+            .workflow(&key)
+            .map_or(WorkflowSource::Missing, |workflow| workflow.source.clone());
         (key, source)
     });
     let workflows = sources.collect();
@@ -104,7 +125,10 @@ fn check(context: &Context, entry: &PlanEntry) -> Result<Problems, Problems> {
         name: &name,
         plan,
         workflows: &workflows,
-        service_account_name: plan.service_account_name.as_deref().or(context.settings.default_service_account.as_deref()),
+        service_account_name: plan
+            .service_account_name
+            .as_deref()
+            .or(context.settings.default_service_account.as_deref()),
         served_namespaces: context.settings.served(),
     };
     let compiled = compile(&source, &ExecutionSource::default())?;
@@ -115,7 +139,8 @@ fn check(context: &Context, entry: &PlanEntry) -> Result<Problems, Problems> {
 /// of it.
 fn is_executed(context: &Context, entry: &PlanEntry, status: &DRPlanStatus) -> bool {
     context.index.executions_of(&entry.key()).iter().any(|card| {
-        let succeeded = card.phase() == Some(ExecutionPhase::Succeeded) && card.status.operation.as_deref() == Some("Execute");
+        let succeeded = card.phase() == Some(ExecutionPhase::Succeeded)
+            && card.status.operation.as_deref() == Some("Execute");
         let entered = status.execution_history.iter().any(|entry| {
             card.metadata.uid.as_deref() == Some(&entry.uid)
                 && entry.phase == ExecutionPhase::Succeeded
@@ -129,9 +154,19 @@ fn count_actions(context: &Context, entry: &PlanEntry, plan: &drplan_api::canoni
     let namespace = entry.key().0;
     let uses = plan.stages.iter().flat_map(|stage| &stage.workflows);
     let counts = uses.map(|used| {
-        let key = (used.namespace.clone().unwrap_or_else(|| namespace.clone()), used.name.clone());
-        match context.index.workflow(&key).as_deref().map(|workflow| &workflow.source) {
-            Some(WorkflowSource::Known(workflow)) => i64::try_from(workflow.actions.len()).unwrap_or(i64::MAX),
+        let key = (
+            used.namespace.clone().unwrap_or_else(|| namespace.clone()),
+            used.name.clone(),
+        );
+        match context
+            .index
+            .workflow(&key)
+            .as_deref()
+            .map(|workflow| &workflow.source)
+        {
+            Some(WorkflowSource::Known(workflow)) => {
+                i64::try_from(workflow.actions.len()).unwrap_or(i64::MAX)
+            }
             Some(WorkflowSource::Missing | WorkflowSource::Invalid(_)) | None => 0,
         }
     });
@@ -147,11 +182,15 @@ async fn answer_command(context: &Context, entry: &PlanEntry, command: &str) -> 
                 "trigger={operation} was removed on 2026-02-03; apply this instead: {}",
                 manifest(&entry.key(), operation)
             );
-            context.events.push(EventNote::plan(&entry.meta, true, "TriggerRemoved", message));
+            context
+                .events
+                .push(EventNote::plan(&entry.meta, true, "TriggerRemoved", message));
         }
         _ => {
             let message = "the annotation dr.bkbcs.tencent.com/trigger takes the value cancel".to_owned();
-            context.events.push(EventNote::plan(&entry.meta, true, "UnknownTrigger", message));
+            context
+                .events
+                .push(EventNote::plan(&entry.meta, true, "UnknownTrigger", message));
         }
     }
     let patch = json!({"annotations": {labels::TRIGGER: null}});
@@ -162,22 +201,44 @@ async fn answer_command(context: &Context, entry: &PlanEntry, command: &str) -> 
 /// Writes `cancel=true` on the execution that holds the lock. No lock is taken while the plan carries the command,
 /// so it never reaches one that starts later.
 async fn pass_on_cancel(context: &Context, entry: &PlanEntry) -> Result<(), StoreError> {
-    let current = entry.status.as_ref().ok().and_then(|status| status.current_execution.clone());
+    let current = entry
+        .status
+        .as_ref()
+        .ok()
+        .and_then(|status| status.current_execution.clone());
     if let Some(current) = current {
-        let found = context.stores.executions.get(&current.namespace, &current.name).await?;
+        let found = context
+            .stores
+            .executions
+            .get(&current.namespace, &current.name)
+            .await?;
         let running = found.filter(|raw| raw.metadata.uid.as_deref() == Some(&current.uid));
-        let ended = |status: &serde_json::Value| matches!(status["phase"].as_str(), Some("Succeeded" | "Failed" | "Cancelled"));
+        let ended = |status: &serde_json::Value| {
+            matches!(
+                status["phase"].as_str(),
+                Some("Succeeded" | "Failed" | "Cancelled")
+            )
+        };
         if let Some(raw) = running.filter(|raw| !ended(&raw.status)) {
             let patch = json!({"annotations": {labels::CANCEL: "true"}});
-            return match context.stores.executions.merge_metadata(&raw.metadata, patch).await {
+            return match context
+                .stores
+                .executions
+                .merge_metadata(&raw.metadata, patch)
+                .await
+            {
                 // Another writer came between; the command is still there and is answered again.
-                Err(StoreError::Conflict) => Err(StoreError::Unanswered { message: "the execution is being written".to_owned() }),
+                Err(StoreError::Conflict) => Err(StoreError::Unanswered {
+                    message: "the execution is being written".to_owned(),
+                }),
                 outcome => outcome.map(drop),
             };
         }
     }
     let message = "no execution of this plan is running".to_owned();
-    context.events.push(EventNote::plan(&entry.meta, true, "NothingToCancel", message));
+    context
+        .events
+        .push(EventNote::plan(&entry.meta, true, "NothingToCancel", message));
     Ok(())
 }
 

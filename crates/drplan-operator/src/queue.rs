@@ -32,7 +32,10 @@ struct State<K> {
 
 impl<K> Clone for WorkQueue<K> {
     fn clone(&self) -> Self {
-        Self { state: Arc::clone(&self.state), changed: Arc::clone(&self.changed) }
+        Self {
+            state: Arc::clone(&self.state),
+            changed: Arc::clone(&self.changed),
+        }
     }
 }
 
@@ -45,7 +48,10 @@ impl<K: Ord + Clone + Send + 'static> Default for WorkQueue<K> {
             again: BTreeSet::new(),
             later: BTreeMap::new(),
         };
-        Self { state: Arc::new(Mutex::new(state)), changed: Arc::new(Notify::new()) }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            changed: Arc::new(Notify::new()),
+        }
     }
 }
 
@@ -60,7 +66,11 @@ impl<K: Ord + Clone + Send + 'static> WorkQueue<K> {
     pub fn push_after(&self, key: K, delay: Duration) {
         let due = Instant::now() + delay;
         let mut state = self.lock();
-        state.later.entry(key).and_modify(|known| *known = (*known).min(due)).or_insert(due);
+        state
+            .later
+            .entry(key)
+            .and_modify(|known| *known = (*known).min(due))
+            .or_insert(due);
         drop(state);
         self.changed.notify_one();
     }
@@ -108,7 +118,12 @@ impl<K: Ord + Clone + Send + 'static> WorkQueue<K> {
     fn next(&self) -> (Option<K>, Option<Instant>) {
         let mut state = self.lock();
         let now = Instant::now();
-        let due: Vec<K> = state.later.iter().filter(|(_, due)| **due <= now).map(|(key, _)| key.clone()).collect();
+        let due: Vec<K> = state
+            .later
+            .iter()
+            .filter(|(_, due)| **due <= now)
+            .map(|(key, _)| key.clone())
+            .collect();
         for key in due {
             state.later.remove(&key);
             state.push(key);
@@ -164,7 +179,8 @@ mod tests {
         }
         queue.push_after("late", Duration::from_secs(60));
         let handle = |key: &'static str| {
-            let (queue, seen, busy, stop) = (queue.clone(), Arc::clone(&seen), Arc::clone(&busy), stop.clone());
+            let (queue, seen, busy, stop) =
+                (queue.clone(), Arc::clone(&seen), Arc::clone(&busy), stop.clone());
             async move {
                 if key == "a" {
                     *busy.lock().unwrap() += 1;

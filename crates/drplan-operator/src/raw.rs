@@ -44,14 +44,22 @@ impl StatusPart for Value {
 
 impl<K, S: StatusPart> Clone for Raw<K, S> {
     fn clone(&self) -> Self {
-        Self { metadata: self.metadata.clone(), spec: self.spec.clone(), status: self.status.clone(), kind: PhantomData }
+        Self {
+            metadata: self.metadata.clone(),
+            spec: self.spec.clone(),
+            status: self.status.clone(),
+            kind: PhantomData,
+        }
     }
 }
 
 impl<K, S: StatusPart> fmt::Debug for Raw<K, S> {
     /// Names the object; its body may hold what logs must not.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Raw").field("name", &self.metadata.name).field("namespace", &self.metadata.namespace).finish_non_exhaustive()
+        f.debug_struct("Raw")
+            .field("name", &self.metadata.name)
+            .field("namespace", &self.metadata.namespace)
+            .finish_non_exhaustive()
     }
 }
 
@@ -167,7 +175,10 @@ mod tests {
     #[test]
     fn a_glance_is_had_of_any_status() {
         for (status, phase) in [
-            (json!({"phase": "Running", "stageStatuses": [{"a": [1, 2]}]}), Some("Running")),
+            (
+                json!({"phase": "Running", "stageStatuses": [{"a": [1, 2]}]}),
+                Some("Running"),
+            ),
             (json!({"phase": 7}), None),
             (json!("broken"), None),
             (json!([1, {"phase": "Running"}]), None),
@@ -176,7 +187,11 @@ mod tests {
         ] {
             let object = json!({"metadata": {"name": "x"}, "spec": "broken", "status": status});
             let raw: Raw<DRPlanExecution, Glance> = serde_json::from_value(object.clone()).unwrap();
-            assert_eq!((raw.status.phase.as_deref(), raw.metadata.name.as_deref()), (phase, Some("x")), "{object}");
+            assert_eq!(
+                (raw.status.phase.as_deref(), raw.metadata.name.as_deref()),
+                (phase, Some("x")),
+                "{object}"
+            );
             let text: Raw<DRPlanExecution, Glance> = serde_json::from_str(&object.to_string()).unwrap();
             assert_eq!(text.status, raw.status);
         }

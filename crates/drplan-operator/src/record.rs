@@ -1,6 +1,6 @@
 //! One execution as the API server holds it, read as far as it can be read.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use drplan_api::{
     DRPlanExecution, DRPlanExecutionSpec, DRPlanExecutionStatus, Problem, Problems, Time,
@@ -12,7 +12,7 @@ use drplan_engine::CancelWish;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use crate::raw::Raw;
+use crate::{clock, raw::Raw};
 
 /// The finalizer that an execution has while it runs, and a plan while it is locked.
 pub const FINALIZER: &str = "dr.bkbcs.tencent.com/running";
@@ -49,7 +49,12 @@ pub enum Recorded {
 impl Record {
     /// Reads `raw`.
     pub fn of(raw: Raw<DRPlanExecution>) -> Self {
-        let Raw { metadata, spec, status, .. } = raw;
+        let Raw {
+            metadata,
+            spec,
+            status,
+            ..
+        } = raw;
         let namespace = metadata.namespace.clone().unwrap_or_default();
         let request = decode::<DRPlanExecutionSpec>(spec)
             .map_err(|mut problem| {
@@ -60,7 +65,11 @@ impl Record {
                 let normalised = normalise_execution_named(&spec, &namespace, metadata.name.as_deref());
                 normalised.value.ok_or(normalised.problems)
             });
-        Self { meta: metadata, request, status: read_status(status) }
+        Self {
+            meta: metadata,
+            request,
+            status: read_status(status),
+        }
     }
 
     /// Namespace and name.
@@ -91,7 +100,16 @@ impl Record {
 
     /// When it was created.
     pub fn created(&self) -> Time {
-        self.meta.creation_timestamp.as_ref().map_or(Time::from_millis(0), |time| Time::new(time.0))
+        self.meta
+            .creation_timestamp
+            .as_ref()
+            .map_or(Time::from_millis(0), |time| Time::new(time.0))
+    }
+
+    /// Whether more than `limit` has passed since its creation: the time it had to begin.
+    pub fn is_late(&self, limit: Duration) -> bool {
+        let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        clock::now() > self.created().plus_millis(limit)
     }
 
     /// The value of one of our annotations.
@@ -102,7 +120,10 @@ impl Record {
     /// The cancellation that its annotation asks for.
     pub fn cancel_wish(&self) -> Option<CancelWish> {
         let value = self.annotation(labels::CANCEL)?;
-        Some(CancelWish { now: value.trim() == "now", reason: "by user".to_owned() })
+        Some(CancelWish {
+            now: value.trim() == "now",
+            reason: "by user".to_owned(),
+        })
     }
 
     /// The recorded phase, if the status can be read.
@@ -116,17 +137,28 @@ impl Record {
 
 /// Whether `meta` has our finalizer.
 pub fn has_finalizer(meta: &ObjectMeta) -> bool {
-    meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+    meta.finalizers
+        .iter()
+        .flatten()
+        .any(|finalizer| finalizer == FINALIZER)
 }
 
 /// The value of annotation `name`.
 pub fn annotation<'a>(meta: &'a ObjectMeta, name: &str) -> Option<&'a str> {
-    meta.annotations.as_ref().and_then(|annotations| annotations.get(name)).map(String::as_str)
+    meta.annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(name))
+        .map(String::as_str)
 }
 
 /// The finalizers of `meta` with or without ours, as a merge patch takes them.
 pub fn finalizers(meta: &ObjectMeta, with_ours: bool) -> Vec<String> {
-    let others = meta.finalizers.iter().flatten().filter(|finalizer| *finalizer != FINALIZER).cloned();
+    let others = meta
+        .finalizers
+        .iter()
+        .flatten()
+        .filter(|finalizer| *finalizer != FINALIZER)
+        .cloned();
     others.chain(with_ours.then(|| FINALIZER.to_owned())).collect()
 }
 
@@ -151,14 +183,20 @@ fn read_status(status: Value) -> Recorded {
     }
     let started = match status.get("phase") {
         None => status.get("startTime").is_some(),
-        Some(phase) => !matches!(phase.as_str(), Some("Pending" | "Succeeded" | "Failed" | "Cancelled")),
+        Some(phase) => !matches!(
+            phase.as_str(),
+            Some("Pending" | "Succeeded" | "Failed" | "Cancelled")
+        ),
     };
     match decode::<DRPlanExecutionStatus>(status) {
         Ok(status) if status.phase == ExecutionPhase::Pending => Recorded::NotStarted(Box::new(status)),
         Ok(status) => Recorded::Started(Box::new(status)),
         Err(mut problem) => {
             problem.path = format!("status.{}", problem.path);
-            Recorded::Unreadable { started, problem: Box::new(problem) }
+            Recorded::Unreadable {
+                started,
+                problem: Box::new(problem),
+            }
         }
     }
 }

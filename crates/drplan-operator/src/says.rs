@@ -7,10 +7,17 @@ const LINE_BYTES_MAX: usize = 4 * 1024;
 
 /// Errors, or warnings where there are none, separated by `; `, cut with a count of what is left out.
 pub fn problems(problems: &Problems) -> String {
-    let of = |severity: Severity| problems.iter().filter(move |problem| problem.severity == severity).map(Problem::to_string);
+    let of = |severity: Severity| {
+        problems
+            .iter()
+            .filter(move |problem| problem.severity == severity)
+            .map(Problem::to_string)
+    };
     let errors: Vec<String> = of(Severity::Error).collect();
     if errors.is_empty() {
-        let warnings: Vec<String> = of(Severity::Warning).map(|warning| format!("warning: {warning}")).collect();
+        let warnings: Vec<String> = of(Severity::Warning)
+            .map(|warning| format!("warning: {warning}"))
+            .collect();
         return join(&warnings);
     }
     join(&errors)
@@ -39,12 +46,23 @@ mod tests {
 
     #[test]
     fn errors_hide_warnings_and_a_long_list_is_cut_with_a_count() {
-        let note = |message: &str| ProblemKind::Note { message: message.to_owned() };
+        let note = |message: &str| ProblemKind::Note {
+            message: message.to_owned(),
+        };
         let mixed = vec![Problem::warning("a", note("w")), Problem::error("b", note("e"))];
         assert_eq!(problems(&mixed), "b: e");
-        assert_eq!(problems(&mixed[..1].to_vec()), "a: w".replace("a: w", "warning: a: w"));
-        let many: Problems = (0..200).map(|index| Problem::error(format!("p{index}"), note(&"x".repeat(100)))).collect();
+        assert_eq!(
+            problems(&mixed[..1].to_vec()),
+            "a: w".replace("a: w", "warning: a: w")
+        );
+        let many: Problems = (0..200)
+            .map(|index| Problem::error(format!("p{index}"), note(&"x".repeat(100))))
+            .collect();
         let line = problems(&many);
-        assert!(line.len() < LINE_BYTES_MAX + 50 && line.ends_with(" more"), "{}", line.len());
+        assert!(
+            line.len() < LINE_BYTES_MAX + 50 && line.ends_with(" more"),
+            "{}",
+            line.len()
+        );
     }
 }

@@ -50,10 +50,17 @@ impl StoreError {
             kube::Error::Api(status) => match status.code {
                 409 => Self::Conflict,
                 404 => Self::Gone,
-                429 | 500.. => Self::Unanswered { message: format!("{} {}", status.code, status.message) },
-                code => Self::Refused { code, message: status.message.clone() },
+                429 | 500.. => Self::Unanswered {
+                    message: format!("{} {}", status.code, status.message),
+                },
+                code => Self::Refused {
+                    code,
+                    message: status.message.clone(),
+                },
             },
-            other => Self::Unanswered { message: chain(other) },
+            other => Self::Unanswered {
+                message: chain(other),
+            },
         }
     }
 }
@@ -80,7 +87,9 @@ pub async fn bounded<T>(request: impl Future<Output = kube::Result<T>>) -> Resul
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(StoreError::of(&error)),
-        Err(_) => Err(StoreError::Unanswered { message: format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()) }),
+        Err(_) => Err(StoreError::Unanswered {
+            message: format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()),
+        }),
     }
 }
 
@@ -92,7 +101,10 @@ pub struct Store<K> {
 
 impl<K> Clone for Store<K> {
     fn clone(&self) -> Self {
-        Self { client: self.client.clone(), kind: std::marker::PhantomData }
+        Self {
+            client: self.client.clone(),
+            kind: std::marker::PhantomData,
+        }
     }
 }
 
@@ -108,7 +120,10 @@ where
 {
     /// Access through `client`.
     pub fn new(client: Client) -> Self {
-        Self { client, kind: std::marker::PhantomData }
+        Self {
+            client,
+            kind: std::marker::PhantomData,
+        }
     }
 
     /// The object, read live; none if there is none.
@@ -138,13 +153,17 @@ where
     /// [`StoreError`].
     pub async fn patch_status(&self, meta: &ObjectMeta, mut operations: Vec<Value>) -> Result<K, StoreError> {
         // A patch that carries a resourceVersion is a compare-and-swap.
-        let version = json!({"op": "replace", "path": "/metadata/resourceVersion", "value": meta.resource_version});
+        let version =
+            json!({"op": "replace", "path": "/metadata/resourceVersion", "value": meta.resource_version});
         operations.insert(0, version);
         let (namespace, name) = names(meta);
-        let patch: Patch<Value> = Patch::Json(
-            serde_json::from_value(Value::Array(operations))
-                .map_err(|error| StoreError::Refused { code: 0, message: error.to_string() })?,
-        );
+        let patch: Patch<Value> =
+            Patch::Json(serde_json::from_value(Value::Array(operations)).map_err(|error| {
+                StoreError::Refused {
+                    code: 0,
+                    message: error.to_string(),
+                }
+            })?);
         bounded(self.api(namespace).patch_status(name, &parameters(), &patch)).await
     }
 
@@ -166,10 +185,16 @@ where
 }
 
 fn parameters() -> PatchParams {
-    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
 }
 
 /// Namespace and name of an object that came from the API server.
 pub fn names(meta: &ObjectMeta) -> (&str, &str) {
-    (meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+    (
+        meta.namespace.as_deref().unwrap_or_default(),
+        meta.name.as_deref().unwrap_or_default(),
+    )
 }

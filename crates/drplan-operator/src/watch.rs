@@ -26,7 +26,14 @@ use crate::{
 const PAGE_SIZE: u32 = 100;
 
 /// A kind as the watches see it.
-pub trait Watched: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + fmt::Debug + Send + 'static {
+pub trait Watched:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + DeserializeOwned
+    + fmt::Debug
+    + Send
+    + 'static
+{
     /// The plural, for logs and fault points.
     const PLURAL: &'static str;
     /// Takes in a version of an object. What depends on it is put in the queues.
@@ -137,7 +144,11 @@ pub async fn watch_all(context: &Arc<Context>, warm: impl FnOnce()) {
         );
     });
     let warmed = async {
-        if lists.acquire_many(u32::try_from(count).unwrap_or(u32::MAX)).await.is_ok() {
+        if lists
+            .acquire_many(u32::try_from(count).unwrap_or(u32::MAX))
+            .await
+            .is_ok()
+        {
             warm();
         }
     };
@@ -188,7 +199,11 @@ async fn watch<K: Watched>(context: &Context, scope: Option<&str>, lists: &tokio
                 }
             }
             Err(error) => {
-                tracing::warn!(kind = K::PLURAL, error = crate::store::chain(&error), "a watch was interrupted, it starts again");
+                tracing::warn!(
+                    kind = K::PLURAL,
+                    error = crate::store::chain(&error),
+                    "a watch was interrupted, it starts again"
+                );
             }
         }
     }
@@ -241,8 +256,14 @@ async fn relist<K: Watched>(context: &Context, scope: Option<&str>) -> Result<()
         }
     }
     let known = K::known(context);
-    let changed = listed.iter().filter(|(key, version)| known.get(*key).is_none_or(|known| known.resource_version != **version));
-    let vanished = known.keys().filter(|key| scope.is_none_or(|scope| scope == key.0) && !listed.contains_key(*key));
+    let changed = listed.iter().filter(|(key, version)| {
+        known
+            .get(*key)
+            .is_none_or(|known| known.resource_version != **version)
+    });
+    let vanished = known
+        .keys()
+        .filter(|key| scope.is_none_or(|scope| scope == key.0) && !listed.contains_key(*key));
     // Each suspect is read live: it may have changed since the list, or since what is known.
     for key in changed.map(|(key, _)| key).chain(vanished) {
         let one = Api::<K>::namespaced(context.client.clone(), &key.0);

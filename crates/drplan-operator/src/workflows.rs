@@ -7,14 +7,22 @@ use drplan_api::{
 };
 use drplan_engine::{WorkflowSource, check_workflow};
 
-use crate::{clock, context::Context, index::{Key, WorkflowEntry}, says, store::StoreError};
+use crate::{
+    clock,
+    context::Context,
+    index::{Key, WorkflowEntry},
+    says,
+    store::StoreError,
+};
 
 /// Brings the status of workflow `key` up to date.
 ///
 /// # Errors
 /// [`StoreError`]; to be tried again.
 pub async fn reconcile(context: &Context, key: &Key) -> Result<(), StoreError> {
-    let Some(entry) = context.index.workflow(key) else { return Ok(()) };
+    let Some(entry) = context.index.workflow(key) else {
+        return Ok(());
+    };
     let status = status_of(&entry);
     if status == entry.status || entry.meta.deletion_timestamp.is_some() {
         return Ok(());
@@ -33,17 +41,33 @@ fn status_of(entry: &WorkflowEntry) -> DRWorkflowStatus {
         WorkflowSource::Missing => (Problems::new(), None),
         WorkflowSource::Invalid(problems) => (problems.clone(), None),
         WorkflowSource::Known(workflow) => {
-            let found = entry.warnings.iter().cloned().chain(check_workflow(workflow)).collect();
+            let found = entry
+                .warnings
+                .iter()
+                .cloned()
+                .chain(check_workflow(workflow))
+                .collect();
             (found, i64::try_from(workflow.actions.len()).ok())
         }
     };
     let valid = !any_error(&problems);
-    status.phase = Some(if valid { WorkflowPhase::Ready } else { WorkflowPhase::Invalid });
+    status.phase = Some(if valid {
+        WorkflowPhase::Ready
+    } else {
+        WorkflowPhase::Invalid
+    });
     status.message = says::problems(&problems);
     status.observed_generation = entry.meta.generation;
     status.action_count = actions;
     let reason = if valid { "Valid" } else { "Invalid" };
     let message = if valid { "" } else { status.message.as_str() };
-    set_condition(&mut status.conditions, "Ready", valid, reason, message, clock::now());
+    set_condition(
+        &mut status.conditions,
+        "Ready",
+        valid,
+        reason,
+        message,
+        clock::now(),
+    );
     status
 }

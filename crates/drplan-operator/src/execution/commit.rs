@@ -54,7 +54,9 @@ pub async fn reread(context: &Context, meta: &ObjectMeta) -> Result<Reread, Stor
         // The first write has not happened; it is this process's if nobody else's.
         Recorded::NotStarted(status) => status.clone(),
         Recorded::Unreadable { problem, .. } => return Ok(Reread::Lost(problem.to_string())),
-        Recorded::UnsupportedFormat(format) => return Ok(Reread::Lost(format!("its status has format {format}"))),
+        Recorded::UnsupportedFormat(format) => {
+            return Ok(Reread::Lost(format!("its status has format {format}")));
+        }
     };
     match &status.epoch {
         Some(epoch) if *epoch != context.epoch => {

@@ -11,7 +11,8 @@ use drplan_api::{
     status::{ExecutionPhase, StepPhase},
 };
 use drplan_engine::{
-    ActionIndex, CancelWish, InFlight, Observed, Run, Step, WaitingOn, action_indices, action_status, advance, derive,
+    ActionIndex, CancelWish, InFlight, Observed, Run, Step, WaitingOn, action_indices, action_status,
+    advance, derive,
     effect::{ActionEffect, Command, Observation},
 };
 use k8s_openapi::api::core::v1::Namespace;
@@ -74,7 +75,10 @@ pub struct Drive {
     in_doubt: bool,
     backoff: Duration,
     places: Vec<OwnedSemaphorePermit>,
-    arrivals: (mpsc::UnboundedSender<(ActionIndex, Observation)>, mpsc::UnboundedReceiver<(ActionIndex, Observation)>),
+    arrivals: (
+        mpsc::UnboundedSender<(ActionIndex, Observation)>,
+        mpsc::UnboundedReceiver<(ActionIndex, Observation)>,
+    ),
 }
 
 struct Performing {
@@ -156,6 +160,10 @@ impl Drive {
                     false => return Driven::Dropped,
                 }
             }
+            if !self.is_stored && self.record.is_late(self.context.settings.start_deadline) {
+                // It never began; the controller ends it as such.
+                return Driven::Dropped;
+            }
             self.notice_silence();
             let step = match self.decide(stop) {
                 Ok(step) => step,
@@ -206,7 +214,11 @@ impl Drive {
         loop {
             let seen = self.observed(places, stop.is_cancelled());
             let step = advance(self.run.as_ref(), &self.status, &seen, now)?;
-            let wanted = step.effects.iter().filter(|(_, effect)| matches!(effect.command, Command::Call(_))).count();
+            let wanted = step
+                .effects
+                .iter()
+                .filter(|(_, effect)| matches!(effect.command, Command::Call(_)))
+                .count();
             while self.places.len() < wanted {
                 match Arc::clone(&self.context.http_places).try_acquire_owned() {
                     Ok(permit) => self.places.push(permit),
@@ -223,14 +235,20 @@ impl Drive {
 
     fn observed(&self, http_places: usize, draining: bool) -> Observed {
         let newest = action_indices(&self.status).into_iter().filter_map(|at| {
-            let action = action_status(&self.status, at).filter(|action| action.phase == StepPhase::Running)?;
+            let action =
+                action_status(&self.status, at).filter(|action| action.phase == StepPhase::Running)?;
             Some((at, action.attempts))
         });
-        let fresh = newest.filter(|intent| !self.performed.contains(intent) && !self.inherited.contains(intent));
+        let fresh =
+            newest.filter(|intent| !self.performed.contains(intent) && !self.inherited.contains(intent));
         Observed {
             execution_uid: self.record.uid().to_owned(),
             results: self.results.clone(),
-            in_flight: self.in_flight.iter().map(|(at, performing)| (*at, performing.kind)).collect(),
+            in_flight: self
+                .in_flight
+                .iter()
+                .map(|(at, performing)| (*at, performing.kind))
+                .collect(),
             fresh: fresh.map(|(at, _)| at).collect(),
             cancel: self.cancel.clone(),
             resume: self.resume && self.run.is_some(),
@@ -280,21 +298,57 @@ impl Drive {
         let (namespace, name) = self.record.key();
         for told in &step.announcements {
             let path = told.path.as_ref().map(|path| path.as_str());
-            let (plan, uid, reason, attempt) = (&self.status.plan, self.record.uid(), told.reason, told.attempt);
+            let (plan, uid, reason, attempt) =
+                (&self.status.plan, self.record.uid(), told.reason, told.attempt);
             match told.level {
                 drplan_engine::Level::Info => {
-                    tracing::info!(plan, namespace, execution = name, execution_uid = uid, path, attempt, reason, "{}", told.message);
+                    tracing::info!(
+                        plan,
+                        namespace,
+                        execution = name,
+                        execution_uid = uid,
+                        path,
+                        attempt,
+                        reason,
+                        "{}",
+                        told.message
+                    );
                 }
                 drplan_engine::Level::Warning => {
-                    tracing::warn!(plan, namespace, execution = name, execution_uid = uid, path, attempt, reason, "{}", told.message);
+                    tracing::warn!(
+                        plan,
+                        namespace,
+                        execution = name,
+                        execution_uid = uid,
+                        path,
+                        attempt,
+                        reason,
+                        "{}",
+                        told.message
+                    );
                 }
                 drplan_engine::Level::Error => {
-                    tracing::error!(plan, namespace, execution = name, execution_uid = uid, path, attempt, reason, "{}", told.message);
+                    tracing::error!(
+                        plan,
+                        namespace,
+                        execution = name,
+                        execution_uid = uid,
+                        path,
+                        attempt,
+                        reason,
+                        "{}",
+                        told.message
+                    );
                 }
             }
             if told.event {
                 let warning = told.level != drplan_engine::Level::Info;
-                self.context.events.push(EventNote::execution(&self.record.meta, warning, told.reason, told.message.clone()));
+                self.context.events.push(EventNote::execution(
+                    &self.record.meta,
+                    warning,
+                    told.reason,
+                    told.message.clone(),
+                ));
             }
         }
     }
@@ -318,7 +372,10 @@ impl Drive {
             let time = action_status(&self.status, at).and_then(|action| action.attempt_time)?;
             Some(Duration::from_millis(clock::now().millis_since(time)))
         };
-        age < PROOF_AGE_MAX && effects.iter().all(|(at, effect)| effect.attempt <= 1 || due_since(*at).is_none_or(|due| age <= due))
+        age < PROOF_AGE_MAX
+            && effects
+                .iter()
+                .all(|(at, effect)| effect.attempt <= 1 || due_since(*at).is_none_or(|due| age <= due))
     }
 
     /// Reads the object again after a conflict or a lost answer. False if it could not be read (`in_doubt` stays) or
@@ -338,7 +395,12 @@ impl Drive {
             }
             Ok(Reread::Lost(why)) => {
                 let (namespace, name) = self.record.key();
-                tracing::warn!(namespace, execution = name, execution_uid = self.record.uid(), "the run is dropped: {why}");
+                tracing::warn!(
+                    namespace,
+                    execution = name,
+                    execution_uid = self.record.uid(),
+                    "the run is dropped: {why}"
+                );
                 self.abort_all();
                 self.in_doubt = false;
                 false
@@ -355,14 +417,22 @@ impl Drive {
         if let Some(wish) = self.record.cancel_wish() {
             self.cancel = Some(wish);
         }
-        self.resume = self.record.annotation(labels::RESUME).is_some() && self.status.phase == ExecutionPhase::Unknown;
+        self.resume =
+            self.record.annotation(labels::RESUME).is_some() && self.status.phase == ExecutionPhase::Unknown;
         let graceful = self.cancel.as_ref().is_none_or(|wish| !wish.now);
         if self.record.is_deleting() && graceful {
             let now = self.run.is_none() || self.namespace_ends().await;
             let recorded = self.status.cancellation.as_ref();
             if recorded.is_none() || (now && recorded.is_some_and(|recorded| !recorded.now)) {
-                let reason = if now { "by deletion, without waiting" } else { "by deletion" };
-                self.cancel = Some(CancelWish { now, reason: reason.to_owned() });
+                let reason = if now {
+                    "by deletion, without waiting"
+                } else {
+                    "by deletion"
+                };
+                self.cancel = Some(CancelWish {
+                    now,
+                    reason: reason.to_owned(),
+                });
             }
         } else if self.run.is_none() {
             // Without its snapshot a run can only end.
@@ -384,15 +454,24 @@ impl Drive {
     /// Takes annotations off that are recorded, or have nothing to act on.
     async fn clear_commands(&mut self) {
         let terminal = self.status.phase.is_terminal();
-        let cancel = self.record.annotation(labels::CANCEL).is_some() && self.status.cancellation.is_some() && !terminal;
-        let resume = self.record.annotation(labels::RESUME).is_some() && self.status.phase != ExecutionPhase::Unknown && !terminal;
+        let cancel = self.record.annotation(labels::CANCEL).is_some()
+            && self.status.cancellation.is_some()
+            && !terminal;
+        let resume = self.record.annotation(labels::RESUME).is_some()
+            && self.status.phase != ExecutionPhase::Unknown
+            && !terminal;
         self.cancel = None;
         if !cancel && !resume {
             return;
         }
         if resume && !std::mem::take(&mut self.resume) {
             let message = "the execution is not Unknown".to_owned();
-            self.context.events.push(EventNote::execution(&self.record.meta, true, "NothingToResume", message));
+            self.context.events.push(EventNote::execution(
+                &self.record.meta,
+                true,
+                "NothingToResume",
+                message,
+            ));
         }
         let mut annotations = serde_json::Map::new();
         for (name, taken) in [(labels::CANCEL, cancel), (labels::RESUME, resume)] {
@@ -400,7 +479,13 @@ impl Drive {
                 annotations.insert(name.to_owned(), serde_json::Value::Null);
             }
         }
-        match self.context.stores.executions.merge_metadata(&self.record.meta, json!({ "annotations": annotations })).await {
+        match self
+            .context
+            .stores
+            .executions
+            .merge_metadata(&self.record.meta, json!({ "annotations": annotations }))
+            .await
+        {
             Ok(raw) => self.record.meta = raw.metadata,
             Err(_) => self.in_doubt = true,
         }
@@ -432,10 +517,18 @@ impl Drive {
                 Command::AwaitJob(_) => InFlight::Await,
                 Command::StopJob(_) => InFlight::Stop,
             };
-            let place = if kind == InFlight::Call { self.places.pop() } else { None };
+            let place = if kind == InFlight::Call {
+                self.places.pop()
+            } else {
+                None
+            };
             let attempt = effect.attempt;
             self.performed.insert((at, attempt));
-            let (context, identity, answer) = (Arc::clone(&self.context), identity.clone(), self.arrivals.0.clone());
+            let (context, identity, answer) = (
+                Arc::clone(&self.context),
+                identity.clone(),
+                self.arrivals.0.clone(),
+            );
             let task = tokio::spawn(async move {
                 fault::point("before-effect").await;
                 let outcome = context.performer.perform(&identity, &effect).await;
@@ -444,7 +537,13 @@ impl Drive {
                 // The receiver is gone only if the run was dropped; then nobody wants the answer.
                 let _ = answer.send((at, Observation { attempt, outcome }));
             });
-            if let Some(replaced) = self.in_flight.insert(at, Performing { kind, task: task.abort_handle() }) {
+            if let Some(replaced) = self.in_flight.insert(
+                at,
+                Performing {
+                    kind,
+                    task: task.abort_handle(),
+                },
+            ) {
                 replaced.task.abort();
             }
         }
@@ -483,8 +582,11 @@ impl Drive {
 
     /// Waits until something happened that the engine should see.
     async fn wait(&mut self, waiting_on: &[WaitingOn], wake_at: Option<Time>, stop: &CancellationToken) {
-        let wants_place = waiting_on.iter().any(|why| matches!(why, WaitingOn::HttpPlace(_)));
-        let wake = wake_at.map(|time| Instant::now() + Duration::from_millis(time.millis_since(clock::now())));
+        let wants_place = waiting_on
+            .iter()
+            .any(|why| matches!(why, WaitingOn::HttpPlace(_)));
+        let wake =
+            wake_at.map(|time| Instant::now() + Duration::from_millis(time.millis_since(clock::now())));
         let tick = Instant::now() + self.context.settings.reconcile_interval;
         let was_stopping = stop.is_cancelled();
         loop {
@@ -553,7 +655,10 @@ impl Drive {
         let mut pause = BACKOFF.0;
         // The controller of executions goes on with it if this gives up.
         for _ in 0..FINISH_TRIES {
-            let record = Record { status: crate::record::Recorded::Started(Box::new(self.status.clone())), ..self.record.clone() };
+            let record = Record {
+                status: crate::record::Recorded::Started(Box::new(self.status.clone())),
+                ..self.record.clone()
+            };
             match finish::finish(&self.context, &record, self.run.as_ref()).await {
                 Ok(()) | Err(StoreError::Gone) => return,
                 Err(StoreError::Conflict) => match reread(&self.context, &self.record.meta).await {
@@ -601,7 +706,10 @@ pub fn mark_unknown(status: &mut DRPlanExecutionStatus, why: &str) {
 fn interrupted(status: &DRPlanExecutionStatus, now: Time) -> BTreeSet<(ActionIndex, u32)> {
     let running = action_indices(status).into_iter().filter_map(|at| {
         let action = action_status(status, at).filter(|action| action.phase == StepPhase::Running)?;
-        action.attempt_time.is_none_or(|time| time <= now).then_some((at, action.attempts))
+        action
+            .attempt_time
+            .is_none_or(|time| time <= now)
+            .then_some((at, action.attempts))
     });
     running.collect()
 }

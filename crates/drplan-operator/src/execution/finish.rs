@@ -4,7 +4,7 @@ use drplan_api::{
     DRPlanExecutionStatus,
     canonical::Work,
     labels,
-    status::{ObjectRef, StepPhase},
+    status::{ExecutionPhase, ObjectRef, StepPhase},
 };
 use drplan_engine::{Run, action_status, data, render};
 use serde_json::json;
@@ -27,33 +27,64 @@ use crate::{
 /// # Guarantees
 /// An execution that needs none of it is not written.
 pub async fn finish(context: &Context, record: &Record, run: Option<&Run>) -> Result<(), StoreError> {
-    let Recorded::Started(status) = &record.status else { return Ok(()) };
+    let Recorded::Started(status) = &record.status else {
+        return Ok(());
+    };
     if record.has_finalizer() {
         if let Some(run) = run {
             set_ttls(context, run, status).await;
         }
         fault::point("before-release").await;
-        desk::release(context, &End { run: desk_run(record, status), phase: status.phase, completion_time: status.completion_time })
-            .await?;
+        desk::release(
+            context,
+            &End {
+                run: desk_run(record, status),
+                phase: status.phase,
+                completion_time: status.completion_time,
+            },
+        )
+        .await?;
         fault::point("after-release").await;
     }
-    let late: Vec<&str> = [labels::CANCEL, labels::RESUME].into_iter().filter(|name| record.annotation(name).is_some()).collect();
-    for command in &late {
+    let late: Vec<&str> = [labels::CANCEL, labels::RESUME]
+        .into_iter()
+        .filter(|name| record.annotation(name).is_some())
+        .collect();
+    // A cancellation that ended the run is not one that came too late.
+    for command in late
+        .iter()
+        .filter(|name| **name != labels::CANCEL || status.phase != ExecutionPhase::Cancelled)
+    {
         let (reason, message) = match *command {
-            labels::CANCEL => ("NothingToCancel", format!("the execution has ended: {}", status.phase.as_str())),
-            _ => ("NothingToResume", format!("the execution has ended: {}", status.phase.as_str())),
+            labels::CANCEL => (
+                "NothingToCancel",
+                format!("the execution has ended: {}", status.phase.as_str()),
+            ),
+            _ => (
+                "NothingToResume",
+                format!("the execution has ended: {}", status.phase.as_str()),
+            ),
         };
-        context.events.push(EventNote::execution(&record.meta, true, reason, message));
+        context
+            .events
+            .push(EventNote::execution(&record.meta, true, reason, message));
     }
     if late.is_empty() && !record.has_finalizer() {
         return Ok(());
     }
-    let annotations: serde_json::Map<_, _> = late.iter().map(|name| ((*name).to_owned(), serde_json::Value::Null)).collect();
+    let annotations: serde_json::Map<_, _> = late
+        .iter()
+        .map(|name| ((*name).to_owned(), serde_json::Value::Null))
+        .collect();
     let mut patch = json!({"annotations": annotations});
     if record.has_finalizer() {
         patch["finalizers"] = json!(finalizers(&record.meta, false));
     }
-    context.stores.executions.merge_metadata(&record.meta, patch).await?;
+    context
+        .stores
+        .executions
+        .merge_metadata(&record.meta, patch)
+        .await?;
     Ok(())
 }
 
@@ -71,13 +102,30 @@ pub fn desk_run(record: &Record, status: &DRPlanExecutionStatus) -> desk::Run {
 
 /// Lets the Jobs of ended actions go after the time that their author wrote. Nothing depends on it.
 async fn set_ttls(context: &Context, run: &Run, status: &DRPlanExecutionStatus) {
-    let identity = Settings::identity(&run.snapshot.namespace, run.snapshot.service_account_name.as_deref());
+    let identity = Settings::identity(
+        &run.snapshot.namespace,
+        run.snapshot.service_account_name.as_deref(),
+    );
     for at in run.graph.actions() {
-        let Some(action) = action_status(status, at).filter(|action| action.phase != StepPhase::Skipped) else { continue };
-        let Work::Job(job) = &run.action(at).doing.work else { continue };
-        let (Some(ttl), Some(made)) = (&job.ttl_seconds_after_finished, &action.outputs.job_ref) else { continue };
-        let data = data::data(run, status, at, action.start_time.unwrap_or_else(crate::clock::now));
-        let Ok(seconds) = render::number("job.ttlSecondsAfterFinished", ttl, &data) else { continue };
+        let Some(action) = action_status(status, at).filter(|action| action.phase != StepPhase::Skipped)
+        else {
+            continue;
+        };
+        let Work::Job(job) = &run.action(at).doing.work else {
+            continue;
+        };
+        let (Some(ttl), Some(made)) = (&job.ttl_seconds_after_finished, &action.outputs.job_ref) else {
+            continue;
+        };
+        let data = data::data(
+            run,
+            status,
+            at,
+            action.start_time.unwrap_or_else(crate::clock::now),
+        );
+        let Ok(seconds) = render::number("job.ttlSecondsAfterFinished", ttl, &data) else {
+            continue;
+        };
         set_ttl(context, &identity, made, seconds).await;
     }
 }

@@ -39,35 +39,61 @@ pub enum Claimed {
 /// # Guarantees
 /// The claim is stored by compare-and-swap before this returns `Ours`; from then on no other process can persist an
 /// intent.
-pub async fn claim(context: &Arc<Context>, key: &Key, uid: &str, cards: watch::Receiver<Arc<Card>>) -> Result<Claimed, StoreError> {
+pub async fn claim(
+    context: &Arc<Context>,
+    key: &Key,
+    uid: &str,
+    cards: watch::Receiver<Arc<Card>>,
+) -> Result<Claimed, StoreError> {
     let found = context.stores.executions.get(&key.0, &key.1).await?;
-    let Some(raw) = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else { return Ok(Claimed::Not) };
+    let Some(raw) = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else {
+        return Ok(Claimed::Not);
+    };
     let mut record = Record::of(raw);
     let mut status = match &record.status {
         Recorded::Started(status) if !status.phase.is_terminal() => (**status).clone(),
-        Recorded::Unreadable { started: true, problem } => {
+        Recorded::Unreadable {
+            started: true,
+            problem,
+        } => {
             let why = problem.to_string();
             mark_unreadable(context, &record, &why).await?;
             return Ok(Claimed::Not);
         }
-        Recorded::Started(_) | Recorded::NotStarted(_) | Recorded::Unreadable { .. } | Recorded::UnsupportedFormat(_) => {
+        Recorded::Started(_)
+        | Recorded::NotStarted(_)
+        | Recorded::Unreadable { .. }
+        | Recorded::UnsupportedFormat(_) => {
             return Ok(Claimed::Not);
         }
     };
-    if status.epoch.as_ref().is_some_and(|epoch| epoch.lease_transitions > context.epoch.lease_transitions) {
+    if status
+        .epoch
+        .as_ref()
+        .is_some_and(|epoch| epoch.lease_transitions > context.epoch.lease_transitions)
+    {
         return Ok(Claimed::Not);
     }
     let run = match &status.snapshot {
         None => Err("SnapshotLost: the status names no snapshot".to_owned()),
-        Some(reference) => snapshots::load(context, &record, reference).await?.map(Run::new).map_err(|lost| lost.to_string()),
+        Some(reference) => snapshots::load(context, &record, reference)
+            .await?
+            .map(Run::new)
+            .map_err(|lost| lost.to_string()),
     };
     let run = match run {
         Ok(run) => Some(run),
         Err(why) => {
-            let ends = record.is_deleting() || record.cancel_wish().is_some() || status.cancellation.is_some();
+            let ends =
+                record.is_deleting() || record.cancel_wish().is_some() || status.cancellation.is_some();
             if !ends && status.phase != ExecutionPhase::Unknown {
                 mark_unknown(&mut status, &why);
-                context.events.push(EventNote::execution(&record.meta, true, "ExecutionUnknown", status.message.clone()));
+                context.events.push(EventNote::execution(
+                    &record.meta,
+                    true,
+                    "ExecutionUnknown",
+                    status.message.clone(),
+                ));
             }
             None
         }
@@ -75,7 +101,11 @@ pub async fn claim(context: &Arc<Context>, key: &Key, uid: &str, cards: watch::R
     doubt_running_effects(&mut status);
     status.epoch = Some(context.epoch.clone());
     fault::point("before-claim").await;
-    let raw = context.stores.executions.put_status(&record.meta, &status).await?;
+    let raw = context
+        .stores
+        .executions
+        .put_status(&record.meta, &status)
+        .await?;
     fault::point("after-claim").await;
     record.meta = raw.metadata;
     tracing::info!(
@@ -87,15 +117,23 @@ pub async fn claim(context: &Arc<Context>, key: &Key, uid: &str, cards: watch::R
         "the run goes on in this process"
     );
     let place = Arc::clone(&context.running_places).try_acquire_owned().ok();
-    Ok(Claimed::Ours(Box::new(Drive::go_on(Arc::clone(context), record, status, run, place, cards))))
+    Ok(Claimed::Ours(Box::new(Drive::go_on(
+        Arc::clone(context),
+        record,
+        status,
+        run,
+        place,
+        cards,
+    ))))
 }
 
 /// What was in flight may have had its effect, whatever becomes of the repeat.
 fn doubt_running_effects(status: &mut DRPlanExecutionStatus) {
     let now = clock::now();
     for at in action_indices(status) {
-        let in_flight = action_status(status, at)
-            .is_some_and(|action| action.phase == StepPhase::Running && action.attempt_time.is_none_or(|time| time <= now));
+        let in_flight = action_status(status, at).is_some_and(|action| {
+            action.phase == StepPhase::Running && action.attempt_time.is_none_or(|time| time <= now)
+        });
         if in_flight {
             let stage = &mut status.stage_statuses[at.stage];
             stage.workflow_executions[at.workflow].action_statuses[at.action].effect_possible = true;
@@ -105,16 +143,30 @@ fn doubt_running_effects(status: &mut DRPlanExecutionStatus) {
 
 /// Makes a run Unknown whose status cannot be read, leaving the rest of it as it is for those who look.
 async fn mark_unreadable(context: &Context, record: &Record, why: &str) -> Result<(), StoreError> {
-    let message = format!("the record cannot be read: {why}; mend it, or cancel the execution by deleting it");
+    let message =
+        format!("the record cannot be read: {why}; mend it, or cancel the execution by deleting it");
     let operations = vec![
         serde_json::json!({"op": "add", "path": "/status/phase", "value": "Unknown"}),
         serde_json::json!({"op": "add", "path": "/status/message", "value": message}),
     ];
-    context.events.push(EventNote::execution(&record.meta, true, "ExecutionUnknown", message));
-    match context.stores.executions.patch_status(&record.meta, operations).await {
+    context.events.push(EventNote::execution(
+        &record.meta,
+        true,
+        "ExecutionUnknown",
+        message,
+    ));
+    match context
+        .stores
+        .executions
+        .patch_status(&record.meta, operations)
+        .await
+    {
         // The API server will not take it either; the event and the log say it.
         Err(StoreError::Refused { message, .. }) => {
-            tracing::error!(execution = record.name(), "an unreadable run could not be marked Unknown: {message}");
+            tracing::error!(
+                execution = record.name(),
+                "an unreadable run could not be marked Unknown: {message}"
+            );
             Ok(())
         }
         outcome => outcome.map(drop),

@@ -35,20 +35,34 @@ pub enum Lost {
 ///
 /// # Errors
 /// [`StoreError`]; `Conflict` if the name is taken by something else.
-pub async fn store(context: &Context, record: &Record, snapshot: &Snapshot) -> Result<(SnapshotRef, Snapshot), StoreError> {
+pub async fn store(
+    context: &Context,
+    record: &Record,
+    snapshot: &Snapshot,
+) -> Result<(SnapshotRef, Snapshot), StoreError> {
     let (namespace, name) = (record.key().0, name_of(record));
     let text = snapshot.to_text();
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &namespace);
     let object = revision(record, &name, &text)?;
     match bounded(api.create(&PostParams::default(), &object)).await {
-        Ok(_) => Ok((SnapshotRef { name, sha256: sha256_hex(text.as_bytes()) }, snapshot.clone())),
+        Ok(_) => Ok((
+            SnapshotRef {
+                name,
+                sha256: sha256_hex(text.as_bytes()),
+            },
+            snapshot.clone(),
+        )),
         // Made by an earlier try; what it holds is what the run uses, even if the plan was edited since.
         Err(StoreError::Conflict) => {
-            let stored = bounded(api.get_opt(&name)).await?.and_then(|object| text_of(record, object));
+            let stored = bounded(api.get_opt(&name))
+                .await?
+                .and_then(|object| text_of(record, object));
             let text = stored.ok_or(StoreError::Conflict)?;
             let sha256 = sha256_hex(text.as_bytes());
-            let snapshot = Snapshot::from_text(&text, &sha256)
-                .map_err(|error| StoreError::Refused { code: 0, message: crate::store::chain(&error) })?;
+            let snapshot = Snapshot::from_text(&text, &sha256).map_err(|error| StoreError::Refused {
+                code: 0,
+                message: crate::store::chain(&error),
+            })?;
             Ok((SnapshotRef { name, sha256 }, snapshot))
         }
         Err(error) => Err(error),
@@ -59,10 +73,17 @@ pub async fn store(context: &Context, record: &Record, snapshot: &Snapshot) -> R
 ///
 /// # Errors
 /// [`StoreError`] if it cannot be read now; inside, [`Lost`] if it never can.
-pub async fn load(context: &Context, record: &Record, reference: &SnapshotRef) -> Result<Result<Snapshot, Lost>, StoreError> {
+pub async fn load(
+    context: &Context,
+    record: &Record,
+    reference: &SnapshotRef,
+) -> Result<Result<Snapshot, Lost>, StoreError> {
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &record.key().0);
     let name = reference.name.clone();
-    let Some(text) = bounded(api.get_opt(&name)).await?.and_then(|object| text_of(record, object)) else {
+    let Some(text) = bounded(api.get_opt(&name))
+        .await?
+        .and_then(|object| text_of(record, object))
+    else {
         return Ok(Err(Lost::Gone { name }));
     };
     Ok(Snapshot::from_text(&text, &reference.sha256).map_err(|source| Lost::Unusable { name, source }))
@@ -92,11 +113,19 @@ fn revision(record: &Record, name: &str, text: &str) -> Result<ControllerRevisio
         // Text, so that the bytes that were hashed are the bytes that are read.
         "data": {"snapshot": text},
     });
-    serde_json::from_value(object).map_err(|error| StoreError::Refused { code: 0, message: error.to_string() })
+    serde_json::from_value(object).map_err(|error| StoreError::Refused {
+        code: 0,
+        message: error.to_string(),
+    })
 }
 
 fn text_of(record: &Record, object: ControllerRevision) -> Option<String> {
-    let ours = object.metadata.owner_references.iter().flatten().any(|owner| owner.uid == record.uid());
+    let ours = object
+        .metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|owner| owner.uid == record.uid());
     let text = object.data?.0.get("snapshot")?.as_str()?.to_owned();
     ours.then_some(text)
 }

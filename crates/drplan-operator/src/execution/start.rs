@@ -51,7 +51,10 @@ enum Look {
     /// Look again when something changes, or after this.
     Wait(Duration),
     /// Refused for good.
-    Refuse { reason: &'static str, message: String },
+    Refuse {
+        reason: &'static str,
+        message: String,
+    },
     /// Cancelled before it began.
     Cancel(String),
     /// Waits, and says so.
@@ -66,7 +69,12 @@ pub async fn start(
     mut cards: watch::Receiver<Arc<Card>>,
     stop: &CancellationToken,
 ) -> Begun {
-    let mut starting = Starting { context: Arc::clone(context), place: None, missing_since: None, cards: cards.clone() };
+    let mut starting = Starting {
+        context: Arc::clone(context),
+        place: None,
+        missing_since: None,
+        cards: cards.clone(),
+    };
     let mut backoff = BACKOFF.0;
     while !stop.is_cancelled() {
         cards.mark_unchanged();
@@ -121,7 +129,9 @@ impl Starting {
     /// Reads everything live and decides; none if the execution is gone.
     async fn look(&mut self, key: &Key, uid: &str) -> Result<Option<(Record, Look)>, StoreError> {
         let found = self.context.stores.executions.get(&key.0, &key.1).await?;
-        let Some(raw) = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else { return Ok(None) };
+        let Some(raw) = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else {
+            return Ok(None);
+        };
         let record = Record::of(raw);
         let look = self.decide(&record).await?;
         Ok(Some((record, look)))
@@ -130,10 +140,18 @@ impl Starting {
     async fn decide(&mut self, record: &Record) -> Result<Look, StoreError> {
         match &record.status {
             Recorded::NotStarted(_) => {}
-            Recorded::Unreadable { started: false, problem } => {
-                return Ok(Look::Refuse { reason: "Unreadable", message: problem.to_string() });
+            Recorded::Unreadable {
+                started: false,
+                problem,
+            } => {
+                return Ok(Look::Refuse {
+                    reason: "Unreadable",
+                    message: problem.to_string(),
+                });
             }
-            Recorded::Started(_) | Recorded::Unreadable { .. } | Recorded::UnsupportedFormat(_) => return Ok(Look::Over),
+            Recorded::Started(_) | Recorded::Unreadable { .. } | Recorded::UnsupportedFormat(_) => {
+                return Ok(Look::Over);
+            }
         }
         if record.is_deleting() {
             return Ok(Look::Cancel("execution deleted".to_owned()));
@@ -141,37 +159,48 @@ impl Starting {
         if let Some(wish) = record.cancel_wish() {
             return Ok(Look::Cancel(wish.reason));
         }
-        if record.annotation(labels::STARTED_UID).is_some_and(|started| started != record.uid()) {
+        if record
+            .annotation(labels::STARTED_UID)
+            .is_some_and(|started| started != record.uid())
+        {
             return Ok(already_ran(record));
         }
-        if self.is_late(record) {
+        if record.is_late(self.context.settings.start_deadline) {
             let message = format!(
                 "it had not begun within {} of its creation; create a new execution if it is still wanted",
                 says_duration(self.context.settings.start_deadline)
             );
-            return Ok(Look::Refuse { reason: "StartDeadlineExceeded", message });
+            return Ok(Look::Refuse {
+                reason: "StartDeadlineExceeded",
+                message,
+            });
         }
         let request = match &record.request {
             Ok(request) => request.clone(),
-            Err(problems) => return Ok(Look::Refuse { reason: "Invalid", message: says::problems(problems) }),
+            Err(problems) => {
+                return Ok(Look::Refuse {
+                    reason: "Invalid",
+                    message: says::problems(problems),
+                });
+            }
         };
         if let RunOperation::Revert { .. } = request.operation {
             let message = "Revert is not available in this release".to_owned();
-            return Ok(Look::Refuse { reason: "Unsupported", message });
+            return Ok(Look::Refuse {
+                reason: "Unsupported",
+                message,
+            });
         }
         if self.place.is_none() {
             self.place = Arc::clone(&self.context.running_places).try_acquire_owned().ok();
         }
         if self.place.is_none() {
             let most = self.context.settings.max_running;
-            return Ok(Look::Pending(format!("waiting for a place: {most} executions are running (--max-running)")));
+            return Ok(Look::Pending(format!(
+                "waiting for a place: {most} executions are running (--max-running)"
+            )));
         }
         self.prepare(record, &request).await
-    }
-
-    fn is_late(&self, record: &Record) -> bool {
-        let limit = u64::try_from(self.context.settings.start_deadline.as_millis()).unwrap_or(u64::MAX);
-        clock::now() > record.created().plus_millis(limit)
     }
 
     /// How long to wait at most before the next look: until the start deadline is worth checking again.
@@ -183,7 +212,10 @@ impl Starting {
     async fn prepare(&mut self, record: &Record, request: &Request) -> Result<Look, StoreError> {
         let (namespace, name) = record.key();
         let Some(raw) = self.context.stores.plans.get(&namespace, &request.plan).await? else {
-            return Ok(self.missing(format!("plan `{}` does not exist in namespace {namespace}; create it", request.plan)));
+            return Ok(self.missing(format!(
+                "plan `{}` does not exist in namespace {namespace}; create it",
+                request.plan
+            )));
         };
         let entry = PlanEntry::of(raw);
         let plan = match &entry.plan {
@@ -191,8 +223,14 @@ impl Starting {
             Err(problems) => return Ok(invalid_plan(&request.plan, says::problems(problems))),
         };
         if plan.suspend {
-            let message = format!("plan `{}` is suspended; set spec.suspend to false, then create a new execution", request.plan);
-            return Ok(Look::Refuse { reason: "PlanSuspended", message });
+            let message = format!(
+                "plan `{}` is suspended; set spec.suspend to false, then create a new execution",
+                request.plan
+            );
+            return Ok(Look::Refuse {
+                reason: "PlanSuspended",
+                message,
+            });
         }
         let workflows = self.read_workflows(plan, &namespace).await?;
         let settings = &self.context.settings;
@@ -201,13 +239,22 @@ impl Starting {
             name: &request.plan,
             plan,
             workflows: &workflows,
-            service_account_name: plan.service_account_name.as_deref().or(settings.default_service_account.as_deref()),
+            service_account_name: plan
+                .service_account_name
+                .as_deref()
+                .or(settings.default_service_account.as_deref()),
             served_namespaces: settings.served(),
         };
-        let execution = ExecutionSource { name: &name, uid: record.uid(), params: &request.params };
+        let execution = ExecutionSource {
+            name: &name,
+            uid: record.uid(),
+            params: &request.params,
+        };
         let compiled = match compile(&source, &execution) {
             Ok(compiled) => compiled,
-            Err(problems) if problems.iter().any(is_missing) => return Ok(self.missing(says::problems(&problems))),
+            Err(problems) if problems.iter().any(is_missing) => {
+                return Ok(self.missing(says::problems(&problems)));
+            }
             Err(problems) => return Ok(invalid_plan(&request.plan, says::problems(&problems))),
         };
         let record = &self.mark_started(record, request).await?;
@@ -222,11 +269,17 @@ impl Starting {
             LockAnswer::Taken => {}
             LockAnswer::Busy(other) => {
                 let message = format!("Plan has an execution in progress: {other}");
-                return Ok(Look::Refuse { reason: "PlanBusy", message });
+                return Ok(Look::Refuse {
+                    reason: "PlanBusy",
+                    message,
+                });
             }
             LockAnswer::AlreadyRan => return Ok(already_ran(record)),
             LockAnswer::PlanGone => {
-                return Ok(self.missing(format!("plan `{}` does not exist or is being deleted", request.plan)));
+                return Ok(self.missing(format!(
+                    "plan `{}` does not exist or is being deleted",
+                    request.plan
+                )));
             }
             LockAnswer::CommandPending => {
                 self.context.queues.plans.push((namespace, request.plan.clone()));
@@ -242,19 +295,37 @@ impl Starting {
         status.snapshot = Some(reference);
         status.epoch = Some(self.context.epoch.clone());
         let cards = self.cards.clone();
-        let drive = Drive::begin(Arc::clone(&self.context), record.clone(), status, run, self.place.take(), cards);
+        let drive = Drive::begin(
+            Arc::clone(&self.context),
+            record.clone(),
+            status,
+            run,
+            self.place.take(),
+            cards,
+        );
         Ok(Look::Ready(Box::new(drive)))
     }
 
-    async fn read_workflows(&self, plan: &Plan, namespace: &str) -> Result<BTreeMap<Key, WorkflowSource>, StoreError> {
+    async fn read_workflows(
+        &self,
+        plan: &Plan,
+        namespace: &str,
+    ) -> Result<BTreeMap<Key, WorkflowSource>, StoreError> {
         let keys = workflow_keys(plan, namespace).into_iter();
-        let served = keys.filter(|key| self.context.settings.served().is_none_or(|served| served.contains(&key.0)));
+        let served = keys.filter(|key| {
+            self.context
+                .settings
+                .served()
+                .is_none_or(|served| served.contains(&key.0))
+        });
         let reads = served.map(|key| async move {
             let raw = self.context.stores.workflows.get(&key.0, &key.1).await?;
             let source = raw.map_or(WorkflowSource::Missing, |raw| WorkflowEntry::of(raw).source);
             Ok((key, source))
         });
-        futures::future::try_join_all(reads).await.map(|found| found.into_iter().collect())
+        futures::future::try_join_all(reads)
+            .await
+            .map(|found| found.into_iter().collect())
     }
 
     /// Something that the plan needs does not exist: it is awaited for a while.
@@ -263,7 +334,10 @@ impl Starting {
         if since.elapsed() < MISSING_PATIENCE {
             Look::Pending(format!("waiting: {message}"))
         } else {
-            Look::Refuse { reason: "Missing", message }
+            Look::Refuse {
+                reason: "Missing",
+                message,
+            }
         }
     }
 
@@ -271,7 +345,12 @@ impl Starting {
     async fn mark_started(&self, record: &Record, request: &Request) -> Result<Record, StoreError> {
         let wanted = execution_labels(&request.plan, request.operation.name());
         let labelled = wanted.iter().all(|(name, value)| {
-            record.meta.labels.as_ref().and_then(|labels| labels.get(*name)).is_some_and(|known| known == value)
+            record
+                .meta
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(*name))
+                .is_some_and(|known| known == value)
         });
         if labelled && record.has_finalizer() && record.annotation(labels::STARTED_UID).is_some() {
             return Ok(record.clone());
@@ -282,7 +361,12 @@ impl Starting {
             "labels": wanted,
             "finalizers": finalizers(&record.meta, true),
         });
-        let raw = self.context.stores.executions.merge_metadata(&record.meta, patch).await?;
+        let raw = self
+            .context
+            .stores
+            .executions
+            .merge_metadata(&record.meta, patch)
+            .await?;
         fault::point("after-metadata").await;
         Ok(Record::of(raw))
     }
@@ -292,7 +376,9 @@ impl Starting {
         let now = clock::now();
         let mut status = match &record.status {
             Recorded::NotStarted(status) => (**status).clone(),
-            Recorded::Started(_) | Recorded::Unreadable { .. } | Recorded::UnsupportedFormat(_) => DRPlanExecutionStatus::default(),
+            Recorded::Started(_) | Recorded::Unreadable { .. } | Recorded::UnsupportedFormat(_) => {
+                DRPlanExecutionStatus::default()
+            }
         };
         status.format_version = Some(drplan_api::status::FORMAT_VERSION);
         if let Ok(request) = &record.request {
@@ -302,7 +388,11 @@ impl Starting {
         let (warning, reason) = match decided {
             Look::Refuse { reason, message } => {
                 status.phase = ExecutionPhase::Failed;
-                status.message = if reason == "PlanBusy" { message } else { format!("{reason}: {message}") };
+                status.message = if reason == "PlanBusy" {
+                    message
+                } else {
+                    format!("{reason}: {message}")
+                };
                 (true, "ExecutionFailed")
             }
             Look::Cancel(reason) => {
@@ -316,7 +406,11 @@ impl Starting {
                 }
                 status.message = message;
                 derive(&mut status, now);
-                self.context.stores.executions.put_status(&record.meta, &status).await?;
+                self.context
+                    .stores
+                    .executions
+                    .put_status(&record.meta, &status)
+                    .await?;
                 return Ok(false);
             }
             Look::Ready(_) | Look::Over | Look::Wait(_) => return Ok(false),
@@ -324,11 +418,29 @@ impl Starting {
         status.completion_time = Some(now);
         derive(&mut status, now);
         fault::point("before-end").await;
-        let raw = self.context.stores.executions.put_status(&record.meta, &status).await?;
+        let raw = self
+            .context
+            .stores
+            .executions
+            .put_status(&record.meta, &status)
+            .await?;
         fault::point("after-end").await;
-        self.context.events.push(EventNote::execution(&record.meta, warning, reason, status.message.clone()));
+        self.context.events.push(EventNote::execution(
+            &record.meta,
+            warning,
+            reason,
+            status.message.clone(),
+        ));
         let (namespace, name) = record.key();
-        tracing::info!(plan = status.plan, namespace, execution = name, execution_uid = record.uid(), reason, "{}", status.message);
+        tracing::info!(
+            plan = status.plan,
+            namespace,
+            execution = name,
+            execution_uid = record.uid(),
+            reason,
+            "{}",
+            status.message
+        );
         finish::finish(&self.context, &Record::of(raw), None).await?;
         Ok(true)
     }
@@ -339,11 +451,17 @@ fn already_ran(record: &Record) -> Look {
         "an execution named `{}` was started before, this is a copy of it; create one under a new name to run the plan again",
         record.name()
     );
-    Look::Refuse { reason: "AlreadyRan", message }
+    Look::Refuse {
+        reason: "AlreadyRan",
+        message,
+    }
 }
 
 fn invalid_plan(plan: &str, problems: String) -> Look {
-    Look::Refuse { reason: "PlanInvalid", message: format!("plan `{plan}` cannot run: {problems}") }
+    Look::Refuse {
+        reason: "PlanInvalid",
+        message: format!("plan `{plan}` cannot run: {problems}"),
+    }
 }
 
 /// Whether what is wrong may be mended by creating a workflow.
@@ -355,4 +473,3 @@ fn says_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     drplan_api::GoDuration::from_millis(millis).to_string()
 }
-

@@ -70,7 +70,7 @@ impl<'a> Maker<'a> {
 
 /// Sets `ttlSecondsAfterFinished` of `job`, if it is still the one with that UID.
 pub(crate) async fn set_ttl(client: &Client, job: &ObjectRef, seconds: i32) -> Result<(), ApiError> {
-    // The UID in the patch is a precondition: the API server answers 409 if another Job has that name now.
+    // A UID in the patch is a precondition: the API server refuses to change it if another Job has that name now.
     let metadata = job
         .uid
         .as_ref()

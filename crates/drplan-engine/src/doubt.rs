@@ -81,7 +81,6 @@ impl Fold<'_> {
         let since = Time::from_millis(self.now.as_millis().saturating_sub(lost));
         let since = self.status.start_time.map_or(since, |start| since.max(start));
         self.doubt(since, &cause, "resume=true or cancel=true");
-        self.suspend_deadlines();
     }
 
     fn doubt(&mut self, since: Time, cause: &str, commands: &str) {
@@ -94,6 +93,7 @@ impl Fold<'_> {
             "ExecutionUnknown",
             self.status.message.clone(),
         ));
+        self.suspend_deadlines();
     }
 
     fn in_doubt(&self, at: ActionIndex) -> String {

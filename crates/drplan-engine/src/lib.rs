@@ -2,7 +2,7 @@
 //!
 //! [`compile`] turns a plan and its workflows into a [`Snapshot`], or into all of its problems. [`Run`] is a stored
 //! snapshot with its graph. [`advance`] decides, from what is recorded and what was seen, the next record and the
-//! effects that may follow once it is stored.
+//! effects that may follow once it is stored. [`explain`] says why nothing more happens.
 
 mod action_phase;
 pub mod advance;
@@ -12,6 +12,7 @@ pub mod compile;
 pub mod data;
 mod doubt;
 pub mod effect;
+mod explain;
 mod fields;
 mod fold;
 mod go_on;
@@ -35,6 +36,7 @@ pub use check::check_workflow;
 pub use compile::{
     Compiled, ExecutionSource, PlanSource, WorkflowKey, WorkflowSource, compile, workflow_keys,
 };
+pub use explain::explain;
 pub use graph::ActionIndex;
 pub use run::{Run, action_indices, action_status};
 pub use settle::derive;

@@ -26,7 +26,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock,
+    clock::{self, RunClock},
     contact::Gap,
     context::{Context, Settings},
     events::EventNote,
@@ -48,6 +48,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 /// One run that this process acts on.
 pub struct Drive {
     context: Arc<Context>,
+    clock: RunClock,
     /// The object as last written or read.
     record: Record,
     /// The status as last written or read.
@@ -121,9 +122,11 @@ impl Drive {
     ) -> Self {
         let mut gaps = context.contact.gaps();
         gaps.mark_unchanged();
-        let inherited = interrupted(&status, clock::now());
+        let clock = RunClock::start();
+        let inherited = interrupted(&status, clock.now());
         Self {
             gaps,
+            clock,
             context,
             record,
             status,
@@ -209,7 +212,7 @@ impl Drive {
 
     /// Asks the engine, with as many places for HTTP calls as can be had.
     fn decide(&mut self, stop: &CancellationToken) -> Result<Step, drplan_engine::IllegalTransition> {
-        let now = clock::now();
+        let now = self.clock.now();
         let mut places = usize::MAX;
         loop {
             let seen = self.observed(places, stop.is_cancelled());
@@ -370,7 +373,7 @@ impl Drive {
         let age = self.proof.elapsed();
         let due_since = |at: ActionIndex| {
             let time = action_status(&self.status, at).and_then(|action| action.attempt_time)?;
-            Some(Duration::from_millis(clock::now().millis_since(time)))
+            Some(Duration::from_millis(self.clock.now().millis_since(time)))
         };
         age < PROOF_AGE_MAX
             && effects
@@ -585,8 +588,7 @@ impl Drive {
         let wants_place = waiting_on
             .iter()
             .any(|why| matches!(why, WaitingOn::HttpPlace(_)));
-        let wake =
-            wake_at.map(|time| Instant::now() + Duration::from_millis(time.millis_since(clock::now())));
+        let wake = wake_at.map(|time| self.clock.instant(time));
         let tick = Instant::now() + self.context.settings.reconcile_interval;
         let was_stopping = stop.is_cancelled();
         loop {

@@ -31,6 +31,8 @@ pub struct OperatorLaunch {
     pub args: Vec<String>,
     /// More environment variables.
     pub env: Vec<(String, String)>,
+    /// Whether actions of plans without a ServiceAccount run as the operator itself. On unless switched off.
+    pub operator_identity: bool,
     /// Another program than [`operator_binary`].
     pub program: Option<PathBuf>,
 }
@@ -43,6 +45,7 @@ impl OperatorLaunch {
             namespace: None,
             args: Vec::new(),
             env: Vec::new(),
+            operator_identity: true,
             program: None,
         }
     }
@@ -72,6 +75,13 @@ impl OperatorLaunch {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// With actions of plans without a ServiceAccount running as the default one of their namespace.
+    #[must_use]
+    pub fn default_identity(mut self) -> Self {
+        self.operator_identity = false;
         self
     }
 
@@ -111,12 +121,21 @@ impl OperatorProcess {
     /// When it cannot be built or started.
     pub async fn start_unready(launch: OperatorLaunch, log: PathBuf) -> anyhow::Result<Self> {
         let binaries = tokio::task::spawn_blocking(Binaries::get).await??;
+        let is_operator = launch.program.is_none();
         let program = match launch.program {
             Some(program) => program,
             None => tokio::task::spawn_blocking(operator_binary).await??,
         };
         let health_port = free_port()?;
-        let mut args: Vec<OsString> = vec!["--health-bind".into(), format!("127.0.0.1:{health_port}").into()];
+        let health_bind = format!("127.0.0.1:{health_port}");
+        let mut args: Vec<OsString> = match is_operator {
+            true => vec!["run".into()],
+            false => Vec::new(),
+        };
+        args.extend(["--health-bind".into(), health_bind.into()]);
+        if is_operator && launch.operator_identity {
+            args.push("--allow-operator-identity".into());
+        }
         if let Some(namespace) = launch.namespace {
             args.extend(["--namespace".into(), namespace.into()]);
         }

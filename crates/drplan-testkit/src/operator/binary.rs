@@ -4,14 +4,22 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, bail};
 use serde_json::Value;
 
 const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
+/// Builds that a plain build of the same moment may spoil before its own copy is taken.
+const TRIES: usize = 5;
+/// Copies that are kept: those of test runs that began before the newest build.
+const COPIES_MAX: usize = 4;
+
 /// Returns the operator's binary: `DRPLAN_OPERATOR_BIN`, or else the workspace's, built with `fault-points` by the
 /// first call of the process. Blocks.
+///
+/// The file returned is a copy of its own: a later or plain build does not replace it under a running test.
 ///
 /// # Errors
 ///
@@ -30,6 +38,18 @@ pub fn operator_binary() -> anyhow::Result<PathBuf> {
     fs::create_dir_all(&target)?;
     let lock = File::create(target.join("operator-build.lock"))?;
     lock.lock()?;
+    for _ in 0..TRIES {
+        let copy = take_copy(&build()?, &target.join("testkit"))?;
+        if has_fault_points(&copy)? {
+            return Ok(built.insert(copy).clone());
+        }
+        // A plain build came between.
+        fs::remove_file(&copy)?;
+    }
+    bail!("the operator was built again without fault points {TRIES} times in a row")
+}
+
+fn build() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(WORKSPACE)
@@ -53,12 +73,47 @@ pub fn operator_binary() -> anyhow::Result<PathBuf> {
         let message: Value = serde_json::from_str(line).ok()?;
         message.get("executable")?.as_str().map(PathBuf::from)
     };
-    let binary = messages
+    messages
         .lines()
         .filter_map(executable)
         .next_back()
-        .context("cargo built no drplan-operator")?;
-    Ok(built.insert(binary).clone())
+        .context("cargo built no drplan-operator")
+}
+
+/// Copies `binary` into `dir` under a name that tells builds apart, and removes the oldest copies.
+fn take_copy(binary: &Path, dir: &Path) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(dir)?;
+    let metadata = fs::metadata(binary)?;
+    let modified = metadata.modified()?.duration_since(UNIX_EPOCH)?;
+    let copy = dir.join(format!(
+        "drplan-operator-{}-{}",
+        modified.as_nanos(),
+        metadata.len()
+    ));
+    if !copy.exists() {
+        let partial = copy.with_extension("partial");
+        fs::copy(binary, &partial)?;
+        fs::rename(&partial, &copy)?;
+    }
+    let mut copies: Vec<PathBuf> = fs::read_dir(dir)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<anyhow::Result<_>>()?;
+    copies.sort();
+    let excess = copies.len().saturating_sub(COPIES_MAX);
+    for old in copies.into_iter().filter(|old| *old != copy).take(excess) {
+        fs::remove_file(old)?;
+    }
+    Ok(copy)
+}
+
+/// Whether the operator was built with fault points: one without refuses to run with a fault.
+fn has_fault_points(binary: &Path) -> anyhow::Result<bool> {
+    let output = Command::new(binary)
+        .args(["run", "--kubeconfig=/nowhere"])
+        .env("DRPLAN_FAULT", "nowhere=kill")
+        .output()?;
+    let said = [output.stdout, output.stderr].concat();
+    Ok(!String::from_utf8_lossy(&said).contains("has no fault points"))
 }
 
 /// Returns the CRDs that the operator prints with `crds`. Blocks.

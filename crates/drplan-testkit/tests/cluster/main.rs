@@ -1,10 +1,12 @@
-//! Proves the test kit on the real control plane. One binary, so that its tests share one.
+//! Proves the test kit and the operator on the real control plane. One binary, so that its tests share one.
 
 mod audit;
 mod binaries;
 mod control_plane;
+mod e2e_writes;
 mod etcd;
 mod faults;
+mod fixtures;
 mod jobs;
 mod leftovers;
 mod namespace;
@@ -14,9 +16,16 @@ mod proxy;
 mod stand_in;
 mod toys;
 
-use drplan_testkit::{ControlPlane, Options};
+use drplan_testkit::{ControlPlane, Options, operator_crds};
 
 /// The control plane that these tests share.
 async fn shared() -> anyhow::Result<ControlPlane> {
-    ControlPlane::shared_with(async || Ok(Options::default().with_crds([toys::CRDS.into()]))).await
+    ControlPlane::shared_with(options).await
+}
+
+/// A control plane with the operator's kinds and toys. Tests that disturb components start one of their own with it.
+async fn options() -> anyhow::Result<Options> {
+    let mut crds = tokio::task::spawn_blocking(operator_crds).await??;
+    crds.push(toys::CRDS.into());
+    Ok(Options::default().with_crds(crds))
 }

@@ -2,7 +2,7 @@
 
 use kube::api::{ApiResource, GroupVersionKind};
 
-/// Three kinds in one text: Toy with a schema, Top without, and what the operator calls a DRPlan.
+/// Two kinds in one text: Toy with a schema, Top without.
 pub(crate) const CRDS: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -29,19 +29,6 @@ spec:
   names: {kind: Top, plural: tops}
   versions:
   - name: v1
-    served: true
-    storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: drplans.dr.bkbcs.tencent.com}
-spec:
-  group: dr.bkbcs.tencent.com
-  scope: Namespaced
-  names: {kind: DRPlan, plural: drplans}
-  versions:
-  - name: v1alpha1
     served: true
     storage: true
     schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}

@@ -1,164 +1,26 @@
 //! Jobs on a real control plane. One binary, so that its tests share one.
 
-use std::{collections::BTreeMap, time::Duration};
+mod attempt;
+mod faults;
+
+use std::time::Duration;
 
 use anyhow::Context;
-use drplan_actions::{HttpCaller, HttpSettings, Identity, JobWatch, Performer};
-use drplan_api::{ActionName, ActionPath, StageName, Time, labels, status::ObjectRef};
-use drplan_engine::effect::{
-    ActionEffect, Command, EffectIdentity, Failure, FailureKind, JobCreation, JobWait, Outcome,
-};
-use drplan_testkit::{
-    ControlPlane, Direction, Proxy, ProxyMode, Seen, TestNamespace, eventually, object_until,
-};
-use jiff::Timestamp;
+use drplan_actions::Identity;
+use drplan_api::status::ObjectRef;
+use drplan_engine::effect::{Command, FailureKind, Outcome};
+use drplan_testkit::{Seen, eventually, object_until};
 use k8s_openapi::api::{
     batch::v1::Job,
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{
-    Api, Client, Config,
+    Api,
     api::{DeleteParams, Patch, PatchParams, PostParams},
-    config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
-/// Longer than any test: a wait that ends earlier has ended by a notice.
-const NEVER: Duration = Duration::from_secs(60 * 60);
-
-/// One attempt of one action in a test's namespace.
-struct Attempt<'a> {
-    t: &'a TestNamespace,
-    name: String,
-    number: u32,
-}
-
-impl<'a> Attempt<'a> {
-    fn new(t: &'a TestNamespace, name: &str) -> Self {
-        Self {
-            t,
-            name: name.to_owned(),
-            number: 1,
-        }
-    }
-
-    fn job(&self, uid: Option<&str>) -> ObjectRef {
-        ObjectRef {
-            name: self.name.clone(),
-            namespace: Some(self.t.name.clone()),
-            uid: uid.map(str::to_owned),
-            ..ObjectRef::default()
-        }
-    }
-
-    fn path(&self) -> ActionPath {
-        let stage = StageName::new("db").expect("a label");
-        ActionPath::new(&stage, "mysql", 0, &ActionName::new(&self.name).expect("a label"))
-    }
-
-    fn effect(&self, command: Command) -> ActionEffect {
-        let identity = EffectIdentity {
-            execution_uid: "6f1e".to_owned(),
-            path: self.path(),
-        };
-        ActionEffect {
-            identity,
-            attempt: self.number,
-            command,
-        }
-    }
-
-    /// Creates a Job whose Pods have these annotations.
-    fn create(&self, pod_annotations: &Value) -> ActionEffect {
-        let annotations = BTreeMap::from([
-            (labels::EXECUTION_UID, "6f1e".to_owned()),
-            (labels::ACTION_PATH, self.path().to_string()),
-            (labels::ATTEMPT, self.number.to_string()),
-        ]);
-        let manifest = json!({
-            "apiVersion": "batch/v1",
-            "kind": "Job",
-            "metadata": {
-                "name": self.name,
-                "namespace": self.t.name,
-                "labels": {labels::EXECUTION: "shop-001"},
-                "annotations": annotations,
-            },
-            "spec": {
-                "backoffLimit": 0,
-                "template": {
-                    "metadata": {"annotations": pod_annotations},
-                    "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "none"}]},
-                },
-            },
-        });
-        let deadline = from_now(NEVER);
-        self.effect(Command::CreateJob(JobCreation {
-            target: self.job(None),
-            manifest,
-            deadline,
-        }))
-    }
-
-    fn await_end(&self, uid: &str, timeout: Duration) -> ActionEffect {
-        self.effect(Command::AwaitJob(JobWait {
-            job: self.job(Some(uid)),
-            deadline: from_now(timeout),
-        }))
-    }
-}
-
-fn from_now(duration: Duration) -> Time {
-    Time::new(Timestamp::now()).plus_millis(u64::try_from(duration.as_millis()).expect("a sane duration"))
-}
-
-/// A performer whose watch, over this namespace, goes through `watching`; it runs until the set is dropped.
-fn performer(t: &TestNamespace, base: &Client, watching: &Client) -> (Performer, JoinSet<()>) {
-    let (watch, namespaces) = (JobWatch::new(), vec![t.name.clone()]);
-    let (running, watching) = (watch.clone(), watching.clone());
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move { running.run(watching, &namespaces).await });
-    let http = HttpCaller::new(HttpSettings::default());
-    (Performer::new(base.clone(), http, watch, NEVER), tasks)
-}
-
-/// A client through `proxy`, with all rights, that sends nothing twice by itself.
-async fn client_through(t: &TestNamespace, proxy: &Proxy) -> anyhow::Result<Client> {
-    let path = proxy.kubeconfig_for(&t.control_plane, "operator", Some("system:masters"))?;
-    let kubeconfig = Kubeconfig::read_from(path)?;
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    config.default_retry = false;
-    Ok(Client::try_from(config)?)
-}
-
-fn uid(outcome: &Outcome) -> anyhow::Result<String> {
-    match outcome {
-        Outcome::JobCreated { uid } => Ok(uid.clone()),
-        Outcome::Answered { .. } | Outcome::JobSucceeded | Outcome::Failed(_) => {
-            anyhow::bail!("no Job was created: {outcome:?}")
-        }
-    }
-}
-
-fn failure(outcome: Outcome, kind: FailureKind) -> anyhow::Result<Failure> {
-    match outcome {
-        Outcome::Failed(failure) if failure.kind == kind => Ok(failure),
-        Outcome::Failed(_)
-        | Outcome::Answered { .. }
-        | Outcome::JobCreated { .. }
-        | Outcome::JobSucceeded => {
-            anyhow::bail!("expected {kind:?}, got {outcome:?}")
-        }
-    }
-}
-
-async fn in_namespace(
-    name: &str,
-    test: impl AsyncFnOnce(&TestNamespace) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    ControlPlane::shared().await?.with_namespace(name, test).await
-}
+use attempt::{Attempt, NEVER, failure, in_namespace, performer, uid};
 
 #[tokio::test]
 async fn a_job_is_created_awaited_and_given_a_time_to_live() -> anyhow::Result<()> {
@@ -373,82 +235,6 @@ async fn a_namesake_is_respected_and_one_that_is_going_is_waited_for() -> anyhow
         let (created, released) = tokio::join!(performer.perform(&Identity::Operator, &create), release);
         released?;
         assert_ne!(uid(&created)?, first_uid);
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_job_whose_creation_was_not_answered_is_found() -> anyhow::Result<()> {
-    in_namespace("acts-lost-answer", async |t| {
-        let proxy = Proxy::to_api_server(&t.control_plane).await?;
-        let client = client_through(t, &proxy).await?;
-        // A connection that is open already, so that the creation gets through.
-        client.apiserver_version().await?;
-        proxy.set(ProxyMode::Hang(Direction::ToClient)).await?;
-        let (performer, _watch) = performer(t, &client, &t.client);
-        let attempt = Attempt::new(t, "migrate");
-        let create = attempt.create(&json!({"testkit.drplan/hang": "true"}));
-        let break_connection = async {
-            let uid = object_until(&t.api::<Job>(), "migrate", "exists", |job| {
-                job?.metadata.uid.clone()
-            })
-            .await?;
-            proxy.set(ProxyMode::Cut).await?;
-            proxy.set(ProxyMode::Pass).await?;
-            anyhow::Ok(uid)
-        };
-        let (created, existing) =
-            tokio::join!(performer.perform(&Identity::Operator, &create), break_connection);
-        assert_eq!(uid(&created)?, existing?);
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
-async fn an_end_and_a_disappearance_while_the_watch_is_cut_are_noticed_when_it_is_back() -> anyhow::Result<()>
-{
-    in_namespace("acts-watch-cut", async |t| {
-        let proxy = Proxy::to_api_server(&t.control_plane).await?;
-        let (performer, _watch) = performer(t, &t.client, &client_through(t, &proxy).await?);
-        let (ends, vanishes) = (Attempt::new(t, "ends"), Attempt::new(t, "vanishes"));
-        let create = vanishes.create(&json!({"testkit.drplan/hang": "true"}));
-        let vanishing = uid(&performer.perform(&Identity::Operator, &create).await)?;
-        let ending = uid(&performer
-            .perform(
-                &Identity::Operator,
-                &ends.create(&json!({"testkit.drplan/seconds": "2"})),
-            )
-            .await)?;
-        proxy.connected(1).await?;
-        let wait = (
-            ends.await_end(&ending, NEVER),
-            vanishes.await_end(&vanishing, NEVER),
-        );
-        let change_unseen = async {
-            proxy.set(ProxyMode::Cut).await?;
-            t.api::<Job>()
-                .delete("vanishes", &DeleteParams::background())
-                .await?;
-            object_until(&t.api::<Job>(), "vanishes", "is gone", |job| {
-                job.is_none().then_some(())
-            })
-            .await?;
-            object_until(&t.api::<Job>(), "ends", "is complete", |job| {
-                job?.status.as_ref()?.completion_time.as_ref().map(|_| ())
-            })
-            .await?;
-            proxy.set(ProxyMode::Pass).await
-        };
-        let (ended, vanished, changed) = tokio::join!(
-            performer.perform(&Identity::Operator, &wait.0),
-            performer.perform(&Identity::Operator, &wait.1),
-            change_unseen,
-        );
-        changed?;
-        assert_eq!(ended, Outcome::JobSucceeded);
-        failure(vanished, FailureKind::JobLost)?;
         Ok(())
     })
     .await

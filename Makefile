@@ -1,0 +1,79 @@
+# Every target works from a fresh clone. `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# What is built once and kept: the control plane and the tools. The test kit looks in the same place.
+export DRPLAN_CACHE ?= $(or $(XDG_CACHE_HOME:%=%/drplan),$(HOME)/.cache/drplan)
+# Tests of the cluster wait more than they compute, so more of them run at once than there are cores.
+export RUST_TEST_THREADS ?= 8
+
+CARGO ?= cargo
+# Empty it (`make test LOCKED=`) while dependencies are being changed.
+LOCKED ?= --locked
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+FAULTS := --features drplan-operator/fault-points
+
+CARGO_DENY_VERSION := 0.20.2
+CARGO_DENY_ROOT := $(DRPLAN_CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
+CARGO_DENY := $(CARGO_DENY_ROOT)/bin/cargo-deny
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: rust controlplane ## A plan survives kill -9 of its operator on a real control plane; KEEP=1 leaves it running
+	@$(CARGO) build $(LOCKED) --quiet --package drplan-operator --bin drplan-operator
+	@DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/debug/drplan-operator}" $(TARGET)/debug/drplan-demo
+
+.PHONY: test
+test: rust controlplane ## All tests, on real control planes too
+	@echo "make: building the operator with fault points, and the tests"
+	@$(CARGO) build $(LOCKED) --package drplan-operator --bin drplan-operator --features fault-points
+	@$(CARGO) test $(LOCKED) --workspace $(FAULTS)
+
+.PHONY: check
+check: rust $(CARGO_DENY) ## Formatting, lints, documentation, licences and sources of dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- --deny warnings
+	$(CARGO) clippy $(LOCKED) --package drplan-operator --all-targets --features fault-points -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc $(LOCKED) --workspace --no-deps
+	$(CARGO_DENY) $(LOCKED) check licenses bans sources
+
+.PHONY: bench
+bench: rust controlplane ## How fast facts become visible; prints a table, asserts nothing
+	@$(CARGO) build $(LOCKED) --quiet --package drplan-operator --bin drplan-operator
+	@DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/debug/drplan-operator}" $(TARGET)/debug/drplan-bench
+
+.PHONY: clean
+clean: ## Remove what was built here; the cache of control planes and tools stays
+	$(CARGO) clean
+	@echo "make: $(DRPLAN_CACHE) stays; remove it by hand if you want the space"
+
+# Builds etcd, the API server and the rest unless they are in the cache. Tells how far it is.
+.PHONY: controlplane
+controlplane: rust go
+	@$(CARGO) build $(LOCKED) --package drplan-testkit --bins
+	@$(TARGET)/debug/drplan-controlplane build > /dev/null
+
+.PHONY: rust
+rust:
+	@command -v $(CARGO) > /dev/null || { \
+	  echo "make: there is no cargo on the PATH. Install Rust from https://rustup.rs; rust-toolchain.toml names the" \
+	    "version, and rustup fetches it." >&2; exit 1; }
+	@command -v cc > /dev/null || { \
+	  echo "make: there is no C compiler (cc) on the PATH; one of the dependencies needs it. Debian: apt install gcc." >&2; \
+	  exit 1; }
+
+.PHONY: go
+go:
+	@[ -n "$${DRPLAN_CONTROLPLANE_BIN:-}" ] || command -v go > /dev/null || { \
+	  echo "make: there is no go on the PATH. The control plane for demo and tests is built with Go 1.26 or newer" \
+	    "(https://go.dev/dl). Or name a directory of ready binaries in DRPLAN_CONTROLPLANE_BIN; see" \
+	    "controlplane/README.md." >&2; exit 1; }
+
+$(CARGO_DENY):
+	@echo "make: building cargo-deny $(CARGO_DENY_VERSION), once; this takes some minutes"
+	@$(CARGO) install --locked --root "$(CARGO_DENY_ROOT)" cargo-deny@$(CARGO_DENY_VERSION)

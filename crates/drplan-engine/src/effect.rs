@@ -182,6 +182,10 @@ pub enum FailureKind {
     ApiConflict,
     /// The API server: the object exists and is not ours.
     AlreadyExists,
+    /// The API server: fields belong to a manager outside the plan.
+    FieldConflict,
+    /// The API server: the object has another UID than the recorded one.
+    OtherObject,
     /// The API server: 401 or 403.
     Forbidden,
     /// The API server refused the object (400, 404, 422, a webhook's refusal).

@@ -18,6 +18,7 @@ mod fold;
 mod go_on;
 pub mod graph;
 mod job_name;
+pub mod object;
 pub mod parameters;
 mod phases;
 pub mod render;

@@ -68,6 +68,8 @@ fn is_retriable(policy: &RetryPolicy, work: &Work, failure: &Failure) -> bool {
         | FailureKind::Tls
         | FailureKind::BadAnswer
         | FailureKind::AlreadyExists
+        | FailureKind::FieldConflict
+        | FailureKind::OtherObject
         | FailureKind::Forbidden
         | FailureKind::Invalid
         | FailureKind::JobLost
@@ -84,6 +86,8 @@ pub(crate) fn effect_possible(kind: FailureKind) -> bool {
         | FailureKind::NotConnected
         | FailureKind::Tls
         | FailureKind::AlreadyExists
+        | FailureKind::FieldConflict
+        | FailureKind::OtherObject
         | FailureKind::Forbidden
         | FailureKind::NotCreated
         | FailureKind::Invalid => false,

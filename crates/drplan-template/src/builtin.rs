@@ -1,6 +1,7 @@
 //! Calls a function with arguments that fit it.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::buffer::Buffer;
 use crate::compare;
@@ -11,7 +12,7 @@ use crate::functions::{Function, Task};
 use crate::json;
 use crate::regexp;
 use crate::sprig;
-use crate::val::{Bytes, List, Map, Text, Val};
+use crate::val::{Bytes, List, Map, Origin, Text, Val};
 use crate::yaml_text;
 
 /// Calls the function. Text is made in the buffer, which knows how much there may be. `literal` says whether the
@@ -71,11 +72,11 @@ pub(crate) fn call<'a>(
         }
         (Task::UrlQuery, _) => {
             escape::url_query(&joined(&arguments, buffer), buffer);
-            Ok(made(buffer))
+            Ok(with_origin(made(buffer), Origin::Escaped))
         }
         (Task::PathEscape, [Val::Text(text)]) => {
             escape::url_path(text.bytes.as_slice(), buffer);
-            Ok(made(buffer))
+            Ok(with_origin(made(buffer), Origin::Escaped))
         }
         (Task::Print, _) => {
             format::sprint(&arguments, buffer);
@@ -117,12 +118,12 @@ pub(crate) fn call<'a>(
         },
         (Task::ToJson, [value]) => {
             json::write(value, buffer);
-            Ok(with_tree(made(buffer), value))
+            Ok(with_origin(made(buffer), Origin::Tree(value.clone())))
         }
         (Task::FromJson, [Val::Text(text)]) => Ok(json::read(text.bytes.as_slice())),
         (Task::ToYaml, [value]) => {
             yaml_text::write(value, buffer);
-            Ok(with_tree(made(buffer), value))
+            Ok(with_origin(made(buffer), Origin::Tree(value.clone())))
         }
         (Task::RegexMatch, [Val::Text(pattern), Val::Text(text)]) => Ok(Val::Bool(regexp::is_match(
             pattern.bytes.as_slice(),
@@ -155,12 +156,9 @@ pub(crate) fn made<'a>(buffer: &mut Buffer) -> Val<'a> {
     Val::text(buffer.take())
 }
 
-fn with_tree<'a>(text: Val<'a>, tree: &Val<'a>) -> Val<'a> {
+fn with_origin<'a>(text: Val<'a>, origin: Origin<'a>) -> Val<'a> {
     match text {
-        Val::Text(Text { bytes, .. }) => Val::Text(Text {
-            bytes,
-            origin: Some(std::rc::Rc::new(crate::val::Origin::Tree(tree.clone()))),
-        }),
+        Val::Text(Text { bytes, .. }) => Val::Text(Text { bytes, origin: Some(Rc::new(origin)) }),
         other => other,
     }
 }

@@ -151,6 +151,8 @@ pub enum TemplateErrorKind {
 
     /// A value in a URL that would change which host or path is called.
     UrlCharacter(char),
+    /// A value that makes a segment `.` or `..` of a URL's path.
+    UrlDots,
     /// A value in a header that would end it.
     HeaderCharacter(char),
     /// A value in a YAML or JSON text where it cannot stand.

@@ -82,7 +82,7 @@ impl<'a> Output<'a> {
                     self.bytes.resize(self.bytes.len() + spaces, b' ');
                     (Val::Text(of.clone()), Some(*spaces))
                 }
-                Origin::Tree(_) | Origin::Quoted(_) => (
+                Origin::Tree(_) | Origin::Quoted(_) | Origin::Escaped => (
                     Val::Text(Text {
                         bytes,
                         origin: Some(origin),

@@ -2,6 +2,17 @@
 
 use std::collections::BTreeMap;
 
+mod block;
+mod holes;
+mod json;
+mod plain;
+mod quoted;
+mod splice;
+mod url;
+mod yaml;
+
+use holes::Holes;
+
 use crate::Value;
 use crate::buffer::Buffer;
 use crate::error::Mistake;
@@ -27,7 +38,7 @@ pub(crate) fn value(value: &Val<'_>) -> Result<Value, Mistake> {
         }) => match origin.as_ref() {
             Origin::Tree(tree) => self::value(tree)?,
             Origin::Quoted(text) => Value::String(utf8(text.as_slice())?),
-            Origin::Indented { .. } => Value::String(utf8(bytes.as_slice())?),
+            Origin::Indented { .. } | Origin::Escaped => Value::String(utf8(bytes.as_slice())?),
         },
         Val::Text(text) => Value::String(utf8(text.bytes.as_slice())?),
         Val::Complex(..) => {
@@ -66,40 +77,55 @@ pub(crate) fn printed(value: &Val<'_>, limits: Limits) -> Result<String, Mistake
     String::from_utf8(buffer.into_bytes()).map_err(|_| Mistake::NotUtf8)
 }
 
-/// The text with every hole filled by what `fill` makes of its value.
-fn filled(
-    output: &Output<'_>,
-    limits: Limits,
-    fill: impl Fn(usize, &str) -> Result<String, Mistake>,
-) -> Placed<String> {
-    let mut text = Vec::with_capacity(output.bytes.len());
-    let mut at = 0;
-    for hole in output.holes.iter().flatten() {
-        text.extend_from_slice(&output.bytes[at..hole.place]);
-        let value = printed(&hole.value, limits).and_then(|value| fill(hole.place, &value));
-        text.extend_from_slice(value.map_err(|kind| (hole.offset, kind))?.as_bytes());
-        at = hole.place + 1;
-    }
-    text.extend_from_slice(&output.bytes[at..]);
-    String::from_utf8(text).map_err(|_| (0, Mistake::NotUtf8))
-}
-
 /// A URL.
 pub(crate) fn url(output: &Output<'_>, limits: Limits) -> Placed<String> {
-    filled(output, limits, |_, value| Ok(value.to_owned()))
+    url::url(output, limits)
 }
 
 /// A header's value.
 pub(crate) fn header(output: &Output<'_>, limits: Limits) -> Placed<String> {
-    filled(output, limits, |_, value| Ok(value.to_owned()))
+    url::header(output, limits)
 }
 
-/// A YAML or JSON text.
+/// A YAML or JSON text. What is JSON stays JSON.
 pub(crate) fn yaml(output: &Output<'_>, limits: Limits) -> Placed<String> {
-    filled(output, limits, |_, value| Ok(value.to_owned()))
+    let holes = Holes::of(output, limits)?;
+    let first = holes.text.iter().find(|byte| !byte.is_ascii_whitespace());
+    let json = match first {
+        Some(b'{' | b'[' | b'"') => json::splice(&holes, limits.output),
+        _ => None,
+    };
+    let spliced = json.unwrap_or_else(|| {
+        let scan = yaml::scan(&holes)?;
+        splice::splice(&holes, &scan, limits.output)
+    });
+    spliced.map_err(|(place, kind)| (output.source_offset(place), kind))
 }
 
-/// A request's body.
+/// A request's body. One that is nothing but an expression has no structure of the author's and is text.
 pub(crate) fn body(output: &Output<'_>, limits: Limits) -> Placed<String> {
-    filled(output, limits, |_, value| Ok(value.to_owned()))
+    let holes = Holes::of(output, limits)?;
+    let only = holes.text.trim_ascii().len() <= 1;
+    if !only && let Some(spliced) = json::splice(&holes, limits.output) {
+        return spliced.map_err(|(place, kind)| (output.source_offset(place), kind));
+    }
+    text(output, limits)
+}
+
+/// The text as Go renders it.
+fn text(output: &Output<'_>, limits: Limits) -> Placed<String> {
+    let mut text = Vec::new();
+    let mut at = 0;
+    for hole in output.holes.iter().flatten() {
+        text.extend_from_slice(&output.bytes[at..hole.place]);
+        let value = printed(&hole.value, limits).map_err(|kind| (hole.offset, kind))?;
+        let further = format!("\n{}", " ".repeat(hole.indent.unwrap_or(0)));
+        text.extend_from_slice(if hole.indent.is_some() { value.replace('\n', &further) } else { value }.as_bytes());
+        at = hole.place + 1;
+        if text.len() > limits.output {
+            return Err((hole.offset, Mistake::TooLong(limits.output)));
+        }
+    }
+    text.extend_from_slice(&output.bytes[at..]);
+    String::from_utf8(text).map_err(|_| (0, Mistake::NotUtf8))
 }

@@ -42,6 +42,8 @@ pub(crate) enum Origin<'a> {
     Tree(Val<'a>),
     /// `quote` and `squote` of one value: its text without the quotes.
     Quoted(Bytes<'a>),
+    /// `urlquery` and `pathEscape`.
+    Escaped,
     /// `indent` and `nindent`.
     Indented {
         spaces: usize,

@@ -365,7 +365,7 @@ impl Shape {
 }
 
 /// Whether YAML 1.1 reads the plain text as a string.
-fn resolves_to_string(text: &str) -> bool {
+pub(crate) fn resolves_to_string(text: &str) -> bool {
     const WORDS: [&str; 33] = [
         "", "~", "null", "Null", "NULL", "y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On",
         "ON", "n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", ".nan", ".NaN",

@@ -1,0 +1,628 @@
+//! Finds the scalars of a YAML text in which values go, by the rules of YAML for indentation, flow collections and
+//! the ends of scalars.
+
+use super::block::Block;
+use super::holes::Holes;
+use super::quoted::Style;
+use crate::error::Mistake;
+
+/// What is to be rewritten, in the order of the text, and the keys of its maps.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    pub(super) slots: Vec<Slot>,
+    pub(super) keys: Vec<Key>,
+}
+
+/// A part of the text with values in it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) kind: SlotKind,
+    pub(super) is_key: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum SlotKind {
+    Scalar(Style),
+    /// A block scalar, and the column of the collection around it.
+    Block(Block, i64),
+    Comment,
+    /// The entries of a map or list that stand among others, at this column of the map or list with this number.
+    Entries { column: usize, collection: usize, list: bool },
+}
+
+/// A key of the map with the number `map`.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) map: usize,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) style: Style,
+}
+
+/// An error and its place in the text.
+pub(super) type Scanned<T> = Result<T, (usize, Mistake)>;
+
+/// Scans the text.
+pub(super) fn scan(holes: &Holes<'_>) -> Scanned<Scan> {
+    let mut scanner = Scanner {
+        holes,
+        at: 0,
+        line_start: 0,
+        levels: Vec::new(),
+        flows: Vec::new(),
+        key: None,
+        key_allowed: true,
+        awaiting: false,
+        explicit: false,
+        property: None,
+        collections: 0,
+        scan: Scan::default(),
+    };
+    scanner.run()?;
+    Ok(scanner.scan)
+}
+
+struct Scanner<'h> {
+    holes: &'h Holes<'h>,
+    at: usize,
+    line_start: usize,
+    /// The block collections that are open.
+    levels: Vec<Level>,
+    /// The flow collections that are open.
+    flows: Vec<Flow>,
+    /// The last node, if it may turn out to be a key.
+    key: Option<Candidate>,
+    /// Whether a node here may be a key of a block map or an entry of a block list.
+    key_allowed: bool,
+    /// Whether a key or a dash has no value yet.
+    awaiting: bool,
+    /// Whether the next node is a key because `?` stands before it.
+    explicit: bool,
+    /// The column and line of the anchor or tag before the next node.
+    property: Option<(usize, usize)>,
+    collections: usize,
+    scan: Scan,
+}
+
+struct Level {
+    column: usize,
+    number: usize,
+    /// Whether its last entry began with a dash.
+    dashes: bool,
+}
+
+struct Flow {
+    open: u8,
+    number: usize,
+    /// What it is as a key.
+    key: Option<Candidate>,
+}
+
+/// A node that is a key if `:` follows.
+#[derive(Clone, Copy)]
+struct Candidate {
+    /// Of the node, or of the anchor or tag before it.
+    column: usize,
+    /// The start of the line it is on; none if it is on several.
+    line_start: Option<usize>,
+    /// Where it is, and its style, if it is a scalar.
+    scalar: Option<(usize, usize, Style)>,
+    /// Its number among the slots, if it has values.
+    slot: Option<usize>,
+    /// Where `:` may follow without a space: behind quotes and brackets in a flow collection.
+    adjacent: Option<usize>,
+}
+
+impl Scanner<'_> {
+    fn run(&mut self) -> Scanned<()> {
+        if self.holes.text.starts_with(b"\xEF\xBB\xBF") {
+            self.at = 3;
+            self.line_start = 3;
+        }
+        while self.skip_to_token()? {
+            if self.flows.is_empty() {
+                self.close_levels();
+            }
+            self.token()?;
+        }
+        if self.flows.is_empty() { Ok(()) } else { self.fail("a [ or { is never closed") }
+    }
+
+    /// Skips white space, comments and line breaks; `false` at the end of the text.
+    fn skip_to_token(&mut self) -> Scanned<bool> {
+        loop {
+            match self.byte(0) {
+                None => return Ok(false),
+                Some(b' ' | b'\t') => self.at += 1,
+                Some(b'#') if self.at == self.line_start || self.is_blank_before() => self.comment(),
+                Some(b'\n') => self.new_line(1),
+                Some(b'\r') => self.new_line(if self.byte(1) == Some(b'\n') { 2 } else { 1 }),
+                Some(_) => return Ok(true),
+            }
+        }
+    }
+
+    fn new_line(&mut self, length: usize) {
+        self.at += length;
+        self.line_start = self.at;
+        if self.flows.is_empty() {
+            self.key_allowed = true;
+            self.key = None;
+            self.property = None;
+        }
+    }
+
+    fn comment(&mut self) {
+        let start = self.at;
+        self.at = self.line_end();
+        if self.holes.any_within(start, self.at) {
+            self.slot(start, self.at, SlotKind::Comment);
+        }
+    }
+
+    /// Closes the block collections that are indented more than the token that is here.
+    fn close_levels(&mut self) {
+        let column = self.column();
+        while self.levels.last().is_some_and(|level| level.column > column) {
+            self.levels.pop();
+            self.awaiting = false;
+        }
+    }
+
+    fn token(&mut self) -> Scanned<()> {
+        let byte = self.byte(0).unwrap_or(b' ');
+        let in_flow = !self.flows.is_empty();
+        if self.at == self.line_start && self.is_marker() {
+            return self.document();
+        }
+        if byte == b'%' && self.at == self.line_start && self.levels.is_empty() && !in_flow {
+            return self.directive();
+        }
+        match byte {
+            b'[' | b'{' => {
+                self.flow_start(byte);
+                Ok(())
+            }
+            b']' | b'}' if in_flow => self.flow_end(byte),
+            b',' if in_flow => {
+                self.at += 1;
+                self.key = None;
+                self.awaiting = false;
+                Ok(())
+            }
+            b'-' if !in_flow && self.is_blank(1) => self.dash(),
+            b'?' if self.is_blank(1) => self.explicit_key(),
+            b':' if self.is_value() => self.value(),
+            b'&' | b'*' | b'!' => self.property(byte),
+            b'|' | b'>' if !in_flow => self.block(),
+            b'\'' | b'"' => self.quoted(byte),
+            b'#' | b'@' | b'`' | b'%' | b',' | b']' | b'}' => {
+                self.fail("a plain scalar cannot begin with this character; put it in quotes")
+            }
+            _ => self.node(),
+        }
+    }
+
+    fn document(&mut self) -> Scanned<()> {
+        if !self.flows.is_empty() {
+            return self.fail("a [ or { is never closed");
+        }
+        self.levels.clear();
+        self.key = None;
+        self.awaiting = false;
+        self.at += 3;
+        // A block collection does not begin behind `---`, but a node may.
+        self.key_allowed = false;
+        Ok(())
+    }
+
+    fn directive(&mut self) -> Scanned<()> {
+        let end = self.line_end();
+        if self.holes.any_within(self.at, end) {
+            return Err((self.at, Mistake::Misplaced("an expression stands in a YAML directive")));
+        }
+        self.at = end;
+        Ok(())
+    }
+
+    fn flow_start(&mut self, open: u8) {
+        let key = self.candidate();
+        let number = self.number();
+        self.flows.push(Flow { open, number, key });
+        self.key = None;
+        self.awaiting = false;
+        self.at += 1;
+    }
+
+    fn flow_end(&mut self, close: u8) -> Scanned<()> {
+        match self.flows.pop() {
+            Some(flow) if (flow.open == b'[') == (close == b']') => {
+                self.at += 1;
+                let at = self.at;
+                let one_line = |key: &Candidate| key.line_start == Some(self.line_start);
+                self.key = flow
+                    .key
+                    .filter(|key| !self.flows.is_empty() || one_line(key))
+                    .map(|key| Candidate { adjacent: Some(at), ..key });
+                self.key_allowed = false;
+                self.awaiting = false;
+                Ok(())
+            }
+            _ => self.fail("a ] or } closes nothing, or what was opened by the other one"),
+        }
+    }
+
+    fn dash(&mut self) -> Scanned<()> {
+        if !self.key_allowed {
+            return self.fail("an entry of a list cannot begin here");
+        }
+        let column = self.column();
+        self.open_level(column);
+        if let Some(level) = self.levels.last_mut() {
+            level.dashes = true;
+        }
+        self.key = None;
+        self.awaiting = true;
+        self.at += 1;
+        Ok(())
+    }
+
+    fn explicit_key(&mut self) -> Scanned<()> {
+        if self.flows.is_empty() {
+            if !self.key_allowed {
+                return self.fail("a key cannot begin here");
+            }
+            let column = self.column();
+            self.open_level(column);
+            if let Some(level) = self.levels.last_mut() {
+                level.dashes = false;
+            }
+        }
+        self.key = None;
+        self.awaiting = true;
+        self.explicit = true;
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Whether the `:` that is here ends a key.
+    fn is_value(&self) -> bool {
+        let adjacent = self.key.is_some_and(|key| key.adjacent == Some(self.at));
+        let in_flow = !self.flows.is_empty();
+        self.is_blank(1) || (in_flow && (adjacent || self.byte(1).is_some_and(|next| b",[]{}".contains(&next))))
+    }
+
+    fn value(&mut self) -> Scanned<()> {
+        let in_flow = !self.flows.is_empty();
+        let key = self.key.take();
+        if let Some(flow) = self.flows.last() {
+            let map = (flow.open == b'{').then_some(flow.number);
+            if let Some(key) = key {
+                self.note_key(key, map);
+            }
+        } else if let Some(key) = key {
+            if key.line_start != Some(self.line_start) {
+                return self.fail("a key must stand on one line");
+            }
+            self.open_level(key.column);
+            let level = self.levels.last_mut().map(|level| {
+                level.dashes = false;
+                level.number
+            });
+            self.note_key(key, level);
+        } else {
+            if !self.key_allowed {
+                return self.fail("a : with a space behind it cannot stand in a plain value; put it in quotes");
+            }
+            let column = self.column();
+            self.open_level(column);
+        }
+        self.key_allowed = !in_flow && key.is_none();
+        self.awaiting = true;
+        self.at += 1;
+        Ok(())
+    }
+
+    fn note_key(&mut self, key: Candidate, map: Option<usize>) {
+        if let Some(slot) = key.slot {
+            self.scan.slots[slot].is_key = true;
+        }
+        if let (Some((start, end, style)), Some(map)) = (key.scalar, map) {
+            self.scan.keys.push(Key { map, start, end, style });
+        }
+    }
+
+    /// Reads an anchor, an alias or a tag.
+    fn property(&mut self, byte: u8) -> Scanned<()> {
+        let start = self.at;
+        let in_flow = !self.flows.is_empty();
+        let ends = |byte: &u8| byte.is_ascii_whitespace() || (in_flow && b",[]{}".contains(byte));
+        let length = self.holes.text[start..].iter().position(ends);
+        let end = length.map_or(self.holes.text.len(), |length| start + length);
+        if self.holes.any_within(start, end) {
+            return Err((start, Mistake::Misplaced("an expression stands in an anchor, an alias or a tag of YAML")));
+        }
+        // An alias is a node; an anchor or a tag belongs to the node behind it, which has its place as a key.
+        if byte == b'*' {
+            self.key = self.candidate();
+            self.key_allowed = false;
+            self.awaiting = false;
+        } else {
+            self.property.get_or_insert((self.at - self.line_start, self.line_start));
+        }
+        self.at = end;
+        Ok(())
+    }
+
+    fn block(&mut self) -> Scanned<()> {
+        let parent = self.parent();
+        let start = self.at;
+        let block = Block::read(self.holes, start, parent).map_err(|kind| (start, kind))?;
+        if self.holes.any_within(start, block.end) {
+            self.slot(start, block.end, SlotKind::Block(block, parent));
+        }
+        self.at = block.end;
+        self.line_start = block.end;
+        self.key = None;
+        self.key_allowed = true;
+        self.awaiting = false;
+        Ok(())
+    }
+
+    fn quoted(&mut self, quote: u8) -> Scanned<()> {
+        let start = self.at;
+        let line_start = self.line_start;
+        self.at += 1;
+        loop {
+            match self.byte(0) {
+                None => return Err((start, Mistake::NotYaml("a quoted scalar is never closed"))),
+                Some(b'\\') if quote == b'"' => self.at += 2,
+                Some(b'\'') if quote == b'\'' && self.byte(1) == Some(b'\'') => {
+                    self.at += 2;
+                }
+                Some(byte) => {
+                    self.at += 1;
+                    if byte == quote {
+                        break;
+                    }
+                    if byte == b'\n' {
+                        self.line_start = self.at;
+                    }
+                }
+            }
+        }
+        let style = if quote == b'"' { Style::Double } else { Style::Single };
+        self.scalar(start, line_start, style);
+        Ok(())
+    }
+
+    /// Reads a plain scalar, or the entries that an expression puts here.
+    fn node(&mut self) -> Scanned<()> {
+        let start = self.at;
+        let line_start = self.line_start;
+        if self.entries()? {
+            return Ok(());
+        }
+        let end = self.plain_end();
+        self.at = end;
+        self.scalar(start, line_start, Style::Plain);
+        Ok(())
+    }
+
+    fn scalar(&mut self, start: usize, line_start: usize, style: Style) {
+        let end = self.at;
+        let slot = self.holes.any_within(start, end).then(|| {
+            self.slot(start, end, SlotKind::Scalar(style));
+            self.scan.slots.len() - 1
+        });
+        let (column, key_line) = self.property.take().unwrap_or((start - line_start, line_start));
+        let one_line = self.line_start == key_line;
+        let key = Candidate {
+            column,
+            line_start: one_line.then_some(key_line),
+            scalar: Some((start, end, style)),
+            slot,
+            adjacent: (style != Style::Plain).then_some(end),
+        };
+        if std::mem::take(&mut self.explicit) {
+            let map = match self.flows.last() {
+                Some(flow) => Some(flow.number),
+                None => self.levels.last().map(|level| level.number),
+            };
+            self.note_key(key, map);
+            self.key = None;
+        } else {
+            self.key = (self.key_allowed || !self.flows.is_empty()).then_some(key);
+        }
+        self.key_allowed = false;
+        self.awaiting = false;
+    }
+
+    /// Where the plain scalar that begins here ends.
+    fn plain_end(&mut self) -> usize {
+        let in_flow = !self.flows.is_empty();
+        let least = usize::try_from(self.parent() + 1).unwrap_or(0);
+        let mut end = self.at;
+        let mut at = self.at;
+        loop {
+            at = self.plain_line_end(at, in_flow);
+            end = end.max(at);
+            // The next line goes on with the scalar if it is indented enough and is no comment.
+            let mut next = at;
+            let mut line_start = self.line_start;
+            while let Some(byte) = self.holes.text.get(next).filter(|byte| byte.is_ascii_whitespace()) {
+                next += 1;
+                if *byte == b'\n' {
+                    line_start = next;
+                }
+            }
+            let continues = line_start != self.line_start
+                && next < self.holes.text.len()
+                && (in_flow || next - line_start >= least)
+                && self.holes.text[next] != b'#'
+                && !(next == line_start && marker_at(self.holes, next))
+                && self.plain_line_end(next, in_flow) > next;
+            if !continues {
+                return end;
+            }
+            self.line_start = line_start;
+            at = next;
+        }
+    }
+
+    /// Where the part of a plain scalar on the line of `at` ends, without the blanks behind it.
+    fn plain_line_end(&self, at: usize, in_flow: bool) -> usize {
+        let text = self.holes.text;
+        let mut end = at;
+        let mut at = at;
+        while let Some(byte) = text.get(at) {
+            let next = text.get(at + 1);
+            let next_blank = next.is_none_or(u8::is_ascii_whitespace);
+            let next_flow = in_flow && next.is_some_and(|next| b",[]{}".contains(next));
+            match byte {
+                b'\n' | b'\r' => break,
+                b':' if next_blank || next_flow => break,
+                b'#' if end < at => break,
+                b',' | b'[' | b']' | b'{' | b'}' if in_flow => break,
+                b' ' | b'\t' => {}
+                _ => end = at + 1,
+            }
+            at += 1;
+        }
+        end
+    }
+
+    /// Takes an expression that makes a map or a list and stands alone on its line for entries among others, or in
+    /// place of them.
+    fn entries(&mut self) -> Scanned<bool> {
+        let start = self.at;
+        let Some(filling) = self.holes.at(start).filter(|_| self.flows.is_empty()) else { return Ok(false) };
+        let rest = &self.holes.text[start + 1..self.line_end()];
+        let alone = rest.iter().all(u8::is_ascii_whitespace)
+            && self.holes.text[self.line_start..start].iter().all(|byte| *byte == b' ');
+        if !alone || !(filling.content.is_tree() || filling.text.is_empty()) {
+            return Ok(false);
+        }
+        let column = self.column();
+        let level = self.levels.last().map(|level| (level.column, level.number, level.dashes));
+        let list = matches!(filling.content, super::holes::Content::List(_));
+        let among = level.is_some_and(|(level, _, _)| level == column);
+        if !filling.content.is_tree() && !among {
+            // Nothing, where a value is to come: the value is the empty string.
+            return Ok(false);
+        }
+        if among {
+            let (_, number, dashes) = level.unwrap_or_default();
+            let fits = !filling.content.is_tree() || list == dashes || (list && self.awaiting);
+            if !fits {
+                let what = if list {
+                    "an expression puts a list among the keys of a map"
+                } else {
+                    "an expression puts a map among the entries of a list"
+                };
+                return Err((start, Mistake::Misplaced(what)));
+            }
+            self.slot(start, start + 1, SlotKind::Entries { column, collection: number, list });
+        } else if self.next_column() == Some(column) {
+            self.open_level(column);
+            let Some(level) = self.levels.last_mut() else { return Ok(false) };
+            level.dashes = list;
+            let collection = level.number;
+            self.slot(start, start + 1, SlotKind::Entries { column, collection, list });
+        } else {
+            return Ok(false);
+        }
+        self.at += 1;
+        self.key = None;
+        self.awaiting = false;
+        Ok(true)
+    }
+
+    /// The column of the next line with something on it, unless the document ends before it.
+    fn next_column(&self) -> Option<usize> {
+        let text = self.holes.text;
+        let mut line = self.line_end() + 1;
+        while line < text.len() {
+            let spaces = text[line..].iter().take_while(|byte| **byte == b' ').count();
+            let first = text.get(line + spaces)?;
+            if !matches!(first, b'\n' | b'\r' | b'#') {
+                return (spaces > 0 || !marker_at(self.holes, line)).then_some(spaces);
+            }
+            line += text[line..].iter().position(|byte| *byte == b'\n')? + 1;
+        }
+        None
+    }
+
+    /// Opens a block collection at the column unless one is open there.
+    fn open_level(&mut self, column: usize) {
+        if self.levels.last().is_none_or(|level| level.column < column) {
+            let number = self.number();
+            self.levels.push(Level { column, number, dashes: false });
+        }
+    }
+
+    fn number(&mut self) -> usize {
+        self.collections += 1;
+        self.collections
+    }
+
+    fn slot(&mut self, start: usize, end: usize, kind: SlotKind) {
+        self.scan.slots.push(Slot { start, end, kind, is_key: false });
+    }
+
+    /// A node that begins here and is no scalar, if it may be a key.
+    fn candidate(&mut self) -> Option<Candidate> {
+        let (column, line_start) = self.property.take().unwrap_or((self.column(), self.line_start));
+        self.explicit = false;
+        (self.key_allowed || !self.flows.is_empty()).then_some(Candidate {
+            column,
+            line_start: Some(line_start),
+            scalar: None,
+            slot: None,
+            adjacent: None,
+        })
+    }
+
+    /// The column of the block collection around this place; -1 for none.
+    fn parent(&self) -> i64 {
+        self.levels.last().map_or(-1, |level| i64::try_from(level.column).unwrap_or(i64::MAX))
+    }
+
+    fn column(&self) -> usize {
+        self.at - self.line_start
+    }
+
+    fn byte(&self, ahead: usize) -> Option<u8> {
+        self.holes.text.get(self.at + ahead).copied()
+    }
+
+    /// Whether there is white space, or nothing more, so far ahead.
+    fn is_blank(&self, ahead: usize) -> bool {
+        self.byte(ahead).is_none_or(|byte| byte.is_ascii_whitespace())
+    }
+
+    fn is_blank_before(&self) -> bool {
+        self.holes.text[self.at - 1].is_ascii_whitespace()
+    }
+
+    fn is_marker(&self) -> bool {
+        marker_at(self.holes, self.at)
+    }
+
+    fn line_end(&self) -> usize {
+        let rest = &self.holes.text[self.at..];
+        rest.iter().position(|byte| *byte == b'\n').map_or(self.holes.text.len(), |length| self.at + length)
+    }
+
+    fn fail<T>(&self, reason: &'static str) -> Scanned<T> {
+        Err((self.at, Mistake::NotYaml(reason)))
+    }
+}
+
+fn marker_at(holes: &Holes<'_>, at: usize) -> bool {
+    let rest = &holes.text[at..];
+    (rest.starts_with(b"---") || rest.starts_with(b"..."))
+        && rest.get(3).is_none_or(u8::is_ascii_whitespace)
+}

@@ -45,6 +45,10 @@ impl Fold<'_> {
             }
             None => {}
         }
+        if self.seen.draining {
+            // Whoever carries the run on asks for what is needed.
+            return Ok(());
+        }
         let unsent = self.is_unsent(at);
         if self.is_stopping() && unsent {
             return self.end_unsent(at);

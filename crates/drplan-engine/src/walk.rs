@@ -198,6 +198,7 @@ impl Fold<'_> {
         };
         match (phase, gate) {
             (StepPhase::Running, _) => self.go_on(Some(run), at),
+            (StepPhase::Pending, Gate::Open) if self.seen.draining => Ok(()),
             (StepPhase::Pending, Gate::Open) => self.start(run, at),
             (StepPhase::Pending, Gate::Shut(reason)) => {
                 self.apply(at, ActionEvent::Skipped)?.message = format!("skipped: {reason}");

@@ -151,6 +151,7 @@ async fn try_lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError
         let patch = json!({"finalizers": finalizers(&meta, true)});
         meta = context.stores.plans.merge_metadata(&meta, patch).await?.metadata;
     }
+    fault::point("after-plan-finalizer").await;
     let now = clock::now();
     status.current_execution = Some(CurrentExecution {
         name: run.name.clone(),
@@ -244,7 +245,9 @@ pub async fn drop_finalizer(
 ) -> Result<(), StoreError> {
     if status.current_execution.is_none() && has_finalizer(meta) {
         let patch = json!({"finalizers": finalizers(meta, false)});
+        fault::point("before-plan-unfinalized").await;
         context.stores.plans.merge_metadata(meta, patch).await?;
+        fault::point("after-plan-unfinalized").await;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! Places where a test ends or stops the process, and watch events that it makes the operator miss.
+//! Places where a test ends or stops the process or a task, and watch events that it makes the operator miss.
 //!
 //! Only in builds with the feature `fault-points`; otherwise all this is nothing. The environment variable
-//! `DRPLAN_FAULT` says what happens: `<name>[#N]=kill|stop|swallow`, several separated by commas. `N` is the how-manieth
+//! `DRPLAN_FAULT` says what happens: `<name>[#N]=kill|stop|panic|swallow`, several separated by commas. `N` is the how-manieth
 //! passing is meant, the first if it is left out.
 
 #[cfg(feature = "fault-points")]
@@ -20,7 +20,7 @@ pub enum Error {
     #[error("{VARIABLE} is set, but this build has no fault points (feature `fault-points`)")]
     NotBuilt,
     /// Not as documented.
-    #[error("`{fault}` in {VARIABLE} is no fault; write <name>[#N]=kill|stop|swallow")]
+    #[error("`{fault}` in {VARIABLE} is no fault; write <name>[#N]=kill|stop|panic|swallow")]
     Syntax {
         /// The part that is wrong.
         fault: String,

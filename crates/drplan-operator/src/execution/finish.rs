@@ -80,11 +80,13 @@ pub async fn finish(context: &Context, record: &Record, run: Option<&Run>) -> Re
     if record.has_finalizer() {
         patch["finalizers"] = json!(finalizers(&record.meta, false));
     }
+    fault::point("before-unfinalized").await;
     context
         .stores
         .executions
         .merge_metadata(&record.meta, patch)
         .await?;
+    fault::point("after-unfinalized").await;
     Ok(())
 }
 

@@ -30,7 +30,10 @@ pub fn arm() -> Result<(), Error> {
     Ok(())
 }
 
-/// A place where a test may kill or stop the process.
+/// A place where a test may kill or stop the process, or make the task panic.
+///
+/// # Panics
+/// When told to.
 ///
 /// # Guarantees
 /// Nothing after a place of death happens; nothing after a place of stopping happens before the process is continued.
@@ -40,10 +43,10 @@ pub async fn point(name: &'static str) {
         return;
     };
     tracing::warn!(fault = name, ?effect, "a fault happens");
-    let signal = if effect == Effect::Kill {
-        Signal::KILL
-    } else {
-        Signal::STOP
+    let signal = match effect {
+        Effect::Kill => Signal::KILL,
+        Effect::Stop => Signal::STOP,
+        Effect::Panic | Effect::Swallow => panic!("a fault happens at {name}, as told"),
     };
     let sent = kill_process(getpid(), signal);
     // A process may always send signals to itself; a test whose fault does not happen must not pass.
@@ -82,6 +85,7 @@ struct Fault {
 enum Effect {
     Kill,
     Stop,
+    Panic,
     Swallow,
 }
 
@@ -120,6 +124,7 @@ impl Fault {
         let effect = match effect {
             "kill" => Effect::Kill,
             "stop" => Effect::Stop,
+            "panic" => Effect::Panic,
             "swallow" => Effect::Swallow,
             _ => return Err(wrong()),
         };

@@ -1,0 +1,2 @@
+//! kubectl-drplan.
+mod check;

@@ -1,0 +1,2 @@
+//! kubectl-drplan.
+fn main(){}

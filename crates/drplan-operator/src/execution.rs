@@ -10,3 +10,4 @@ pub mod finish;
 pub mod resume;
 pub mod snapshots;
 pub mod start;
+pub mod unsupported;

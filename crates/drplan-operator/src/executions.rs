@@ -1,7 +1,7 @@
 //! The controller of DRPlanExecutions: one task for each that is not over.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -24,7 +24,8 @@ use crate::{
     },
     index::{Card, Key},
     record::{Record, Recorded},
-    store::StoreError,
+    store::{StoreError, bounded},
+    watch::Watched,
 };
 
 /// The wait before a claim or an end that failed is tried again.
@@ -43,8 +44,11 @@ pub struct Executions {
 struct Running {
     /// By UID: where a task hears of changes of its object.
     tasks: BTreeMap<String, watch::Sender<Arc<Card>>>,
-    /// Runs of other processes that this one may claim: those that it found when it began.
-    claimable: BTreeSet<String>,
+    /// Runs of other processes that this one may claim, those that it found when it began: by UID, which process
+    /// acted on them then.
+    claimable: BTreeMap<String, Option<String>>,
+    /// The version on which a task found nothing that it may do: it is not looked at again before it changes.
+    rested: BTreeMap<Key, String>,
 }
 
 impl Executions {
@@ -66,8 +70,9 @@ impl Executions {
                 Some(ExecutionPhase::Running | ExecutionPhase::Unknown)
             ) || has_unreadable_phase(card)
         });
-        let uids = unfinished.filter_map(|card| card.metadata.uid.clone());
-        self.lock().claimable.extend(uids);
+        let found =
+            unfinished.filter_map(|card| Some((card.metadata.uid.clone()?, card.status.process.clone())));
+        self.lock().claimable.extend(found);
     }
 
     /// Looks at execution `key`: tells its task, or gives it one, or enters its end.
@@ -76,12 +81,21 @@ impl Executions {
     /// [`StoreError`]; to be tried again.
     pub async fn reconcile(&self, key: &Key) -> Result<(), StoreError> {
         let Some(card) = self.context.index.execution(key) else {
+            self.lock().rested.remove(key);
             return Ok(());
         };
         let uid = card.metadata.uid.clone().unwrap_or_default();
-        if let Some(task) = self.lock().tasks.get(&uid) {
-            task.send_replace(card);
-            return Ok(());
+        {
+            let mut running = self.lock();
+            if let Some(task) = running.tasks.get(&uid) {
+                task.send_replace(card);
+                return Ok(());
+            }
+            let rested = running.rested.get(key);
+            if rested.is_some() && rested == card.metadata.resource_version.as_ref() {
+                return Ok(());
+            }
+            running.rested.remove(key);
         }
         match card.phase() {
             Some(phase) if phase.is_terminal() => {
@@ -94,13 +108,13 @@ impl Executions {
                 }
             }
             Some(ExecutionPhase::Running | ExecutionPhase::Unknown) => {
-                if self.may_claim(key, &uid).await? {
-                    self.spawn(key.clone(), uid, card, Kind::Claim);
+                if let Some(from) = self.claimable_from(key, &uid).await? {
+                    self.spawn(key.clone(), uid, card, Kind::Claim { from });
                 }
             }
             None if has_unreadable_phase(&card) => {
-                if self.lock().claimable.contains(&uid) {
-                    self.spawn(key.clone(), uid, card, Kind::Claim);
+                if let Some(from) = self.claimable_from(key, &uid).await? {
+                    self.spawn(key.clone(), uid, card, Kind::Claim { from });
                 }
             }
             Some(_) | None => self.spawn(key.clone(), uid, card, Kind::Start),
@@ -118,19 +132,26 @@ impl Executions {
         }
     }
 
-    /// Whether this process may act on a run: it found it at its beginning, or it had it itself.
-    async fn may_claim(&self, key: &Key, uid: &str) -> Result<bool, StoreError> {
-        if self.lock().claimable.contains(uid) {
-            return Ok(true);
+    /// From which process this one may claim a run: from the one that had it when this one began, from itself, or
+    /// from any if nobody can read it and it is to go. None: it may not.
+    async fn claimable_from(&self, key: &Key, uid: &str) -> Result<Option<Option<String>>, StoreError> {
+        if let Some(from) = self.lock().claimable.get(uid) {
+            return Ok(Some(from.clone()));
         }
         let Some(raw) = self.context.stores.executions.get(&key.0, &key.1).await? else {
-            return Ok(false);
+            return Ok(None);
         };
         let process = raw
             .status
             .pointer("/epoch/process")
             .and_then(|process| process.as_str());
-        Ok(process == Some(self.context.epoch.process.as_str()))
+        let own = self.context.epoch.process.as_str();
+        if process == Some(own) {
+            return Ok(Some(Some(own.to_owned())));
+        }
+        let record = Record::of(raw);
+        let goes_unread = record.is_deleting() && matches!(record.status, Recorded::Unreadable { .. });
+        Ok(goes_unread.then_some(None))
     }
 
     /// Enters the end of an execution whose task did not.
@@ -166,9 +187,17 @@ impl Executions {
         self.tasks.spawn(async move {
             let outcome = tokio::spawn(act(Arc::clone(&this.context), key.clone(), uid.clone(), cards, this.stop.clone(), kind)).await;
             let again = match outcome {
-                Ok(Ok(claimed)) => {
-                    if claimed {
-                        this.lock().claimable.remove(&uid);
+                Ok(Ok(Acted::Broke(why))) => {
+                    this.doubt(&key, &uid, &why).await;
+                    TRY_AGAIN
+                }
+                Ok(Ok(Acted::Done(done))) => {
+                    let mut running = this.lock();
+                    if done.claimed {
+                        running.claimable.remove(&uid);
+                    }
+                    if let Some(version) = done.rested {
+                        running.rested.insert(key.clone(), version);
                     }
                     Duration::ZERO
                 }
@@ -177,16 +206,29 @@ impl Executions {
                     TRY_AGAIN
                 }
                 Err(panic) => {
-                    this.panicked(&key, &uid, &panic.to_string()).await;
+                    this.doubt(&key, &uid, &panic.to_string()).await;
                     TRY_AGAIN
                 }
             };
+            // The watch may be behind what the task wrote last; without this the key would go round until it is not.
+            this.refresh(&key).await;
             this.lock().tasks.remove(&uid);
             // What came while the task ended is looked at now.
             if this.has_more_to_do(&key, &uid) {
                 this.context.queues.executions.push_after(key, again);
             }
         });
+    }
+
+    /// Brings the index up to date about an execution.
+    async fn refresh(&self, key: &Key) {
+        let api: kube::Api<Card> = kube::Api::namespaced(self.context.client.clone(), &key.0);
+        match bounded(api.get_opt(&key.1)).await {
+            Ok(Some(card)) => card.seen(&self.context),
+            Ok(None) => Card::gone(key, &self.context),
+            // The watch will tell, or the next re-list.
+            Err(_) => {}
+        }
     }
 
     /// Whether the index shows work for an execution whose task has just ended.
@@ -197,43 +239,51 @@ impl Executions {
         })
     }
 
-    /// A task ended by a panic: its run is Unknown, the others go on.
-    async fn panicked(&self, key: &Key, uid: &str, panic: &str) {
+    /// A task broke: its run is Unknown, the others go on.
+    async fn doubt(&self, key: &Key, uid: &str, why: &str) {
         tracing::error!(
             namespace = key.0,
             execution = key.1,
             execution_uid = uid,
-            "a run's task panicked: {panic}"
+            "a run is given up: {why}"
         );
-        for _ in 0..PANIC_TRIES {
-            let Ok(Some(raw)) = self.context.stores.executions.get(&key.0, &key.1).await else {
-                continue;
-            };
-            let Ok(Reread::Ours(record, mut status)) = reread(&self.context, &raw.metadata).await else {
-                return;
-            };
-            if status.phase != ExecutionPhase::Running || record.uid() != uid {
-                return;
-            }
-            mark_unknown(&mut status, "the operator failed while running it");
-            if self
-                .context
-                .stores
-                .executions
-                .put_status(&record.meta, &*status)
-                .await
-                .is_ok()
-            {
-                let message = status.message.clone();
-                self.context.events.push(EventNote::execution(
-                    &record.meta,
-                    true,
-                    "ExecutionUnknown",
-                    message,
-                ));
-                return;
+        while !self.stop.is_cancelled() {
+            match self.try_doubt(key, uid, why).await {
+                Ok(()) => return,
+                Err(StoreError::Conflict) => {}
+                Err(error) => {
+                    tracing::warn!(namespace = key.0, execution = key.1, execution_uid = uid, error = %error, "not marked Unknown yet");
+                    tokio::time::sleep(TRY_AGAIN).await;
+                }
             }
         }
+    }
+
+    async fn try_doubt(&self, key: &Key, uid: &str, why: &str) -> Result<(), StoreError> {
+        let found = self.context.stores.executions.get(&key.0, &key.1).await?;
+        let Some(raw) = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else {
+            return Ok(());
+        };
+        let Reread::Ours(record, mut status) = reread(&self.context, &raw.metadata).await? else {
+            return Ok(());
+        };
+        if status.phase != ExecutionPhase::Running {
+            return Ok(());
+        }
+        mark_unknown(
+            &mut status,
+            &format!("the operator failed while running it ({why})"),
+        );
+        self.context
+            .stores
+            .executions
+            .put_status(&record.meta, &*status)
+            .await?;
+        let message = status.message.clone();
+        self.context
+            .events
+            .push(EventNote::execution(&record.meta, true, "ExecutionUnknown", message));
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Running> {
@@ -241,16 +291,31 @@ impl Executions {
     }
 }
 
-/// Tries to record that a task panicked.
-const PANIC_TRIES: usize = 5;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     Start,
-    Claim,
+    Claim { from: Option<String> },
 }
 
-/// Starts or claims the run and carries it on. Whether it was claimed.
+/// How a task ended.
+#[derive(Debug)]
+enum Acted {
+    /// It came to rest.
+    Done(Done),
+    /// The run cannot go on, for this reason.
+    Broke(String),
+}
+
+/// What a task has done.
+#[derive(Debug)]
+struct Done {
+    /// Whether what there was to claim is claimed, or not to be had.
+    claimed: bool,
+    /// The version on which it found nothing that it may do.
+    rested: Option<String>,
+}
+
+/// Starts or claims the run and carries it on.
 async fn act(
     context: Arc<Context>,
     key: Key,
@@ -258,20 +323,34 @@ async fn act(
     cards: watch::Receiver<Arc<Card>>,
     stop: CancellationToken,
     kind: Kind,
-) -> Result<bool, StoreError> {
+) -> Result<Acted, StoreError> {
     let drive = match kind {
         Kind::Start => match start(&context, &key, &uid, cards, &stop).await {
             Begun::Ready(drive) => drive,
-            Begun::Over => return Ok(false),
+            Begun::Over(rested) => {
+                return Ok(Acted::Done(Done {
+                    claimed: false,
+                    rested,
+                }));
+            }
         },
-        Kind::Claim => match claim(&context, &key, &uid, cards).await? {
+        Kind::Claim { from } => match claim(&context, &key, &uid, from.as_deref(), cards).await? {
             Claimed::Ours(drive) => drive,
-            Claimed::Not => return Ok(true),
+            Claimed::Not(rested) => {
+                return Ok(Acted::Done(Done {
+                    claimed: true,
+                    rested,
+                }));
+            }
         },
     };
-    match drive.drive(&stop).await {
-        Driven::Ended | Driven::Dropped => Ok(true),
-    }
+    Ok(match drive.drive(&stop).await {
+        Driven::Ended | Driven::Dropped => Acted::Done(Done {
+            claimed: true,
+            rested: None,
+        }),
+        Driven::Broke(why) => Acted::Broke(why),
+    })
 }
 
 /// Whether something stands where a phase should and is none: an execution that began and cannot be read.

@@ -101,6 +101,8 @@ pub struct Glance {
     pub operation: Option<String>,
     /// When it ended, as stored.
     pub completion_time: Option<String>,
+    /// The process that acts on it, as stored.
+    pub process: Option<String>,
 }
 
 impl StatusPart for Glance {
@@ -125,6 +127,11 @@ impl<'de> Visitor<'de> for GlanceVisitor {
                 "phase" => &mut glance.phase,
                 "operationType" => &mut glance.operation,
                 "completionTime" => &mut glance.completion_time,
+                "epoch" => {
+                    let epoch = map.next_value::<Value>()?;
+                    glance.process = epoch.get("process").and_then(Value::as_str).map(str::to_owned);
+                    continue;
+                }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;

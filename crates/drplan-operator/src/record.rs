@@ -35,15 +35,28 @@ pub enum Recorded {
     NotStarted(Box<DRPlanExecutionStatus>),
     /// It began.
     Started(Box<DRPlanExecutionStatus>),
-    /// It cannot be read; whether it began is known from its raw phase.
+    /// It cannot be read.
     Unreadable {
-        /// Whether it began and has not ended, as far as can be told.
-        started: bool,
+        /// How far it had come, as far as can be told.
+        progress: Progress,
         /// The place and shape of what cannot be read.
         problem: Box<Problem>,
     },
     /// It is of a format that this release does not know: not to be touched.
     UnsupportedFormat(u64),
+}
+
+/// How far a run had come whose status cannot be read, from what stands where the phase should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It had not begun.
+    NotStarted,
+    /// It had begun.
+    Started,
+    /// It is known to be Unknown.
+    Unknown,
+    /// It had ended.
+    Ended,
 }
 
 impl Record {
@@ -181,12 +194,15 @@ fn read_status(status: Value) -> Recorded {
     if status.is_null() {
         return Recorded::NotStarted(Box::default());
     }
-    let started = match status.get("phase") {
-        None => status.get("startTime").is_some(),
-        Some(phase) => !matches!(
-            phase.as_str(),
-            Some("Pending" | "Succeeded" | "Failed" | "Cancelled")
-        ),
+    let progress = match status.get("phase") {
+        None if status.get("startTime").is_none() => Progress::NotStarted,
+        None => Progress::Started,
+        Some(phase) => match phase.as_str() {
+            Some("Pending") => Progress::NotStarted,
+            Some("Succeeded" | "Failed" | "Cancelled") => Progress::Ended,
+            Some("Unknown") => Progress::Unknown,
+            Some(_) | None => Progress::Started,
+        },
     };
     match decode::<DRPlanExecutionStatus>(status) {
         Ok(status) if status.phase == ExecutionPhase::Pending => Recorded::NotStarted(Box::new(status)),
@@ -194,7 +210,7 @@ fn read_status(status: Value) -> Recorded {
         Err(mut problem) => {
             problem.path = format!("status.{}", problem.path);
             Recorded::Unreadable {
-                started,
+                progress,
                 problem: Box::new(problem),
             }
         }

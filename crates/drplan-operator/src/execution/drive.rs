@@ -15,7 +15,7 @@ use drplan_engine::{
     advance, derive,
     effect::{ActionEffect, Command, Observation},
 };
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::Api;
 use serde_json::json;
 use tokio::{
@@ -70,6 +70,10 @@ pub struct Drive {
     cancel: Option<CancelWish>,
     resume: bool,
     lost_contact: Option<u64>,
+    /// What a write would have told whose answer was lost.
+    untold: Option<Box<Step>>,
+    /// Why the run cannot go on in this process.
+    broken: Option<String>,
     /// When a write or read last showed that this process acts on the run.
     proof: Instant,
     /// A write's answer was lost, or it was refused as stale.
@@ -77,14 +81,31 @@ pub struct Drive {
     backoff: Duration,
     places: Vec<OwnedSemaphorePermit>,
     arrivals: (
-        mpsc::UnboundedSender<(ActionIndex, Observation)>,
-        mpsc::UnboundedReceiver<(ActionIndex, Observation)>,
+        mpsc::UnboundedSender<(ActionIndex, Arrival)>,
+        mpsc::UnboundedReceiver<(ActionIndex, Arrival)>,
     ),
 }
 
+/// A command under way. It is cut off where this is dropped: nobody would take its answer.
 struct Performing {
     kind: InFlight,
     task: AbortHandle,
+}
+
+impl Drop for Performing {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What becomes of a command.
+enum Arrival {
+    /// Its answer.
+    Seen(Observation),
+    /// It was not sent: the run is another process's.
+    Deposed,
+    /// Its task panicked, so what it did is not known.
+    Panicked(String),
 }
 
 /// How driving ended.
@@ -94,6 +115,8 @@ pub enum Driven {
     Ended,
     /// This process no longer acts on it.
     Dropped,
+    /// It cannot go on, for this reason; a person must look.
+    Broke(String),
 }
 
 impl Drive {
@@ -141,6 +164,8 @@ impl Drive {
             cancel: None,
             resume: false,
             lost_contact: None,
+            untold: None,
+            broken: None,
             proof: Instant::now(),
             in_doubt: false,
             backoff: BACKOFF.0,
@@ -154,8 +179,17 @@ impl Drive {
         self.take_commands().await;
         loop {
             self.collect();
+            if stop.is_cancelled() {
+                // A Job needs nobody who waits for it; the next process finds its end.
+                self.in_flight
+                    .retain(|_, performing| performing.kind != InFlight::Await);
+            }
+            if let Some(why) = self.broken.take() {
+                return Driven::Broke(why);
+            }
             if self.in_doubt && !self.read_again().await {
                 match self.in_doubt {
+                    true if stop.is_cancelled() && self.holds_nothing() => return Driven::Dropped,
                     true => {
                         self.rest(stop).await;
                         continue;
@@ -170,10 +204,7 @@ impl Drive {
             self.notice_silence();
             let step = match self.decide(stop) {
                 Ok(step) => step,
-                Err(error) => {
-                    self.give_up(&error.to_string()).await;
-                    return Driven::Dropped;
-                }
+                Err(error) => return Driven::Broke(error.to_string()),
             };
             if step.status != self.status || !self.is_stored {
                 match self.persist(&step).await {
@@ -184,6 +215,7 @@ impl Drive {
                     }
                     Persisted::InDoubt => {
                         self.in_doubt = true;
+                        self.untold = Some(Box::new(step));
                         self.rest(stop).await;
                         continue;
                     }
@@ -194,6 +226,8 @@ impl Drive {
                 self.places.clear();
                 continue;
             }
+            // All of them are recorded by now, or of no consequence.
+            self.results.clear();
             self.perform(step.effects);
             self.drop_what_has_ended();
             self.clear_commands().await;
@@ -201,13 +235,18 @@ impl Drive {
                 self.finish().await;
                 return Driven::Ended;
             }
-            if stop.is_cancelled() && self.in_flight.is_empty() && self.results.is_empty() {
+            if stop.is_cancelled() && self.holds_nothing() {
                 return Driven::Dropped;
             }
             if !self.in_doubt {
                 self.wait(&step.waiting_on, step.wake_at, stop).await;
             }
         }
+    }
+
+    /// Whether nothing would be lost with this process.
+    fn holds_nothing(&self) -> bool {
+        self.in_flight.is_empty() && self.results.is_empty()
     }
 
     /// Asks the engine, with as many places for HTTP calls as can be had.
@@ -273,7 +312,6 @@ impl Drive {
                 self.is_stored = true;
                 self.proof = Instant::now();
                 self.backoff = BACKOFF.0;
-                self.results.clear();
                 self.lost_contact = None;
                 self.tell(step);
                 Persisted::Yes
@@ -346,12 +384,11 @@ impl Drive {
             }
             if told.event {
                 let warning = told.level != drplan_engine::Level::Info;
-                self.context.events.push(EventNote::execution(
-                    &self.record.meta,
-                    warning,
-                    told.reason,
-                    told.message.clone(),
-                ));
+                self.context.events.push(EventNote {
+                    action: path.map(str::to_owned),
+                    attempt,
+                    ..EventNote::execution(&self.record.meta, warning, told.reason, told.message.clone())
+                });
             }
         }
     }
@@ -390,6 +427,10 @@ impl Drive {
                     self.status = *status;
                     self.is_stored = true;
                 }
+                if let Some(step) = self.untold.take().filter(|step| step.status == self.status) {
+                    // Only its answer was lost.
+                    self.tell(&step);
+                }
                 self.record = *record;
                 self.proof = Instant::now();
                 self.in_doubt = false;
@@ -404,7 +445,6 @@ impl Drive {
                     execution_uid = self.record.uid(),
                     "the run is dropped: {why}"
                 );
-                self.abort_all();
                 self.in_doubt = false;
                 false
             }
@@ -461,14 +501,17 @@ impl Drive {
             && self.status.cancellation.is_some()
             && !terminal;
         let resume = self.record.annotation(labels::RESUME).is_some()
-            && self.status.phase != ExecutionPhase::Unknown
+            && (self.status.phase != ExecutionPhase::Unknown || self.run.is_none())
             && !terminal;
         self.cancel = None;
         if !cancel && !resume {
             return;
         }
-        if resume && !std::mem::take(&mut self.resume) {
-            let message = "the execution is not Unknown".to_owned();
+        if resume && !(std::mem::take(&mut self.resume) && self.run.is_some()) {
+            let message = match self.run {
+                Some(_) => "the execution is not Unknown".to_owned(),
+                None => "the snapshot of this execution is lost; cancel it".to_owned(),
+            };
             self.context.events.push(EventNote::execution(
                 &self.record.meta,
                 true,
@@ -527,60 +570,59 @@ impl Drive {
             };
             let attempt = effect.attempt;
             self.performed.insert((at, attempt));
-            let (context, identity, answer) = (
-                Arc::clone(&self.context),
-                identity.clone(),
-                self.arrivals.0.clone(),
-            );
-            let task = tokio::spawn(async move {
+            let (context, identity) = (Arc::clone(&self.context), identity.clone());
+            let (proof, meta) = (self.proof, self.record.meta.clone());
+            let work = tokio::spawn(async move {
                 fault::point("before-effect").await;
+                // This process may have stood still since.
+                if proof.elapsed() >= PROOF_AGE_MAX && !is_still_ours(&context, &meta).await {
+                    return Arrival::Deposed;
+                }
                 let outcome = context.performer.perform(&identity, &effect).await;
                 fault::point("after-effect").await;
                 drop(place);
-                // The receiver is gone only if the run was dropped; then nobody wants the answer.
-                let _ = answer.send((at, Observation { attempt, outcome }));
+                Arrival::Seen(Observation { attempt, outcome })
             });
-            if let Some(replaced) = self.in_flight.insert(
-                at,
-                Performing {
-                    kind,
-                    task: task.abort_handle(),
-                },
-            ) {
-                replaced.task.abort();
-            }
+            let task = work.abort_handle();
+            // One that is there is replaced, and cut off by that.
+            self.in_flight.insert(at, Performing { kind, task });
+            let answer = self.arrivals.0.clone();
+            tokio::spawn(async move {
+                let arrival = match work.await {
+                    Ok(arrival) => arrival,
+                    Err(error) if error.is_panic() => Arrival::Panicked(error.to_string()),
+                    // Cut off.
+                    Err(_) => return,
+                };
+                // The receiver is gone only if the run was dropped; then nobody wants the answer.
+                let _ = answer.send((at, arrival));
+            });
         }
         self.places.clear();
     }
 
     /// Takes in what has arrived.
     fn collect(&mut self) {
-        while let Ok((at, observation)) = self.arrivals.1.try_recv() {
-            self.arrived(at, observation);
+        while let Ok((at, arrival)) = self.arrivals.1.try_recv() {
+            self.arrived(at, arrival);
         }
     }
 
-    fn arrived(&mut self, at: ActionIndex, observation: Observation) {
+    fn arrived(&mut self, at: ActionIndex, arrival: Arrival) {
         self.in_flight.remove(&at);
-        self.results.insert(at, observation);
+        match arrival {
+            Arrival::Seen(observation) => drop(self.results.insert(at, observation)),
+            Arrival::Deposed => self.in_doubt = true,
+            Arrival::Panicked(why) => self.broken = Some(why),
+        }
     }
 
     /// Calls whose action was ended without them are dropped.
     fn drop_what_has_ended(&mut self) {
         let status = &self.status;
-        self.in_flight.retain(|at, performing| {
-            let runs = action_status(status, *at).is_some_and(|action| action.phase == StepPhase::Running);
-            if !runs {
-                performing.task.abort();
-            }
-            runs
+        self.in_flight.retain(|at, _| {
+            action_status(status, *at).is_some_and(|action| action.phase == StepPhase::Running)
         });
-    }
-
-    fn abort_all(&mut self) {
-        for performing in std::mem::take(&mut self.in_flight).into_values() {
-            performing.task.abort();
-        }
     }
 
     /// Waits until something happened that the engine should see.
@@ -599,8 +641,8 @@ impl Drive {
                 }
             };
             tokio::select! {
-                Some((at, observation)) = self.arrivals.1.recv() => {
-                    self.arrived(at, observation);
+                Some((at, arrival)) = self.arrivals.1.recv() => {
+                    self.arrived(at, arrival);
                     return;
                 }
                 changed = self.cards.changed() => {
@@ -644,7 +686,7 @@ impl Drive {
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(until) => return,
-                Some((at, observation)) = self.arrivals.1.recv() => self.arrived(at, observation),
+                Some((at, arrival)) = self.arrivals.1.recv() => self.arrived(at, arrival),
                 () = stop.cancelled(), if self.in_flight.is_empty() => {
                     tokio::time::sleep_until(until).await;
                     return;
@@ -676,13 +718,18 @@ impl Drive {
             }
         }
     }
+}
 
-    /// The record contradicts the engine: a person must look.
-    async fn give_up(&mut self, why: &str) {
-        self.abort_all();
-        let mut status = self.status.clone();
-        mark_unknown(&mut status, why);
-        let _ = write(&self.context, &self.record.meta, &status).await;
+/// Whether this process acts on the run with this metadata, read live as often as it takes.
+async fn is_still_ours(context: &Context, meta: &ObjectMeta) -> bool {
+    let mut pause = BACKOFF.0;
+    loop {
+        match reread(context, meta).await {
+            Ok(Reread::Ours(_, _)) => return true,
+            Ok(Reread::Lost(_)) => return false,
+            Err(_) => tokio::time::sleep(pause).await,
+        }
+        pause = (pause * 2).min(BACKOFF.1);
     }
 }
 

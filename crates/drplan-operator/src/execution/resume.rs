@@ -1,12 +1,13 @@
 //! Claims a run that another process left, before anything is done for it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use drplan_api::{
     DRPlanExecutionStatus,
     status::{ExecutionPhase, StepPhase},
 };
-use drplan_engine::{Run, action_indices, action_status};
+use drplan_engine::{Run, SnapshotError, action_indices, action_status};
+use serde_json::json;
 use tokio::sync::watch;
 
 use crate::{
@@ -15,11 +16,12 @@ use crate::{
     events::EventNote,
     execution::{
         drive::{Drive, mark_unknown},
-        snapshots,
+        snapshots::{self, Lost},
+        unsupported,
     },
     fault,
     index::{Card, Key},
-    record::{Record, Recorded},
+    record::{Progress, Record, Recorded, finalizers},
     store::StoreError,
 };
 
@@ -27,60 +29,79 @@ use crate::{
 pub enum Claimed {
     /// The run is this process's.
     Ours(Box<Drive>),
-    /// There is nothing to claim: it ended, is gone, or belongs to a process with a later lease.
-    Not,
+    /// There is nothing to claim: it ended, is gone, belongs to a process with a later lease, or cannot be read. The
+    /// version on which that was seen, if another look at it would see the same.
+    Not(Option<String>),
 }
 
-/// Claims the run `key` with `uid`.
+/// Claims the run `key` with `uid` from the process `from`, or from this very process.
 ///
 /// # Errors
 /// [`StoreError`]; to be tried again.
 ///
 /// # Guarantees
 /// The claim is stored by compare-and-swap before this returns `Ours`; from then on no other process can persist an
-/// intent.
+/// intent. A run that a third process has claimed meanwhile is left to it.
 pub async fn claim(
     context: &Arc<Context>,
     key: &Key,
     uid: &str,
+    from: Option<&str>,
     cards: watch::Receiver<Arc<Card>>,
 ) -> Result<Claimed, StoreError> {
     let found = context.stores.executions.get(&key.0, &key.1).await?;
     let Some(raw) = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else {
-        return Ok(Claimed::Not);
+        return Ok(Claimed::Not(None));
     };
     let mut record = Record::of(raw);
     let mut status = match &record.status {
         Recorded::Started(status) if !status.phase.is_terminal() => (**status).clone(),
+        Recorded::Unreadable { .. } if record.is_deleting() => {
+            // Nobody can tell what it did; whoever deletes it has looked. Its plan's lock goes when it is gone.
+            let patch = json!({"finalizers": finalizers(&record.meta, false)});
+            context
+                .stores
+                .executions
+                .merge_metadata(&record.meta, patch)
+                .await?;
+            return Ok(Claimed::Not(None));
+        }
         Recorded::Unreadable {
-            started: true,
+            progress: Progress::Started,
             problem,
         } => {
             let why = problem.to_string();
-            mark_unreadable(context, &record, &why).await?;
-            return Ok(Claimed::Not);
+            return Ok(Claimed::Not(mark_unreadable(context, &record, &why).await?));
         }
-        Recorded::Started(_)
-        | Recorded::NotStarted(_)
-        | Recorded::Unreadable { .. }
-        | Recorded::UnsupportedFormat(_) => {
-            return Ok(Claimed::Not);
+        Recorded::UnsupportedFormat(format) => {
+            unsupported::tell(context, &record, "status", *format);
+            return Ok(Claimed::Not(record.meta.resource_version));
+        }
+        Recorded::Started(_) | Recorded::NotStarted(_) | Recorded::Unreadable { .. } => {
+            return Ok(Claimed::Not(record.meta.resource_version));
         }
     };
-    if status
-        .epoch
-        .as_ref()
-        .is_some_and(|epoch| epoch.lease_transitions > context.epoch.lease_transitions)
-    {
-        return Ok(Claimed::Not);
+    if let Some(epoch) = &status.epoch {
+        let is_free = epoch.process == context.epoch.process || Some(epoch.process.as_str()) == from;
+        if !is_free || epoch.lease_transitions > context.epoch.lease_transitions {
+            return Ok(Claimed::Not(record.meta.resource_version));
+        }
     }
     let run = match &status.snapshot {
         None => Err("SnapshotLost: the status names no snapshot".to_owned()),
-        Some(reference) => snapshots::load(context, &record, reference)
-            .await?
-            .map(Run::new)
-            .map_err(|lost| lost.to_string()),
+        Some(reference) => match snapshots::load(context, &record, reference).await? {
+            Ok(snapshot) => Ok(Run::new(snapshot)),
+            Err(Lost::Unusable {
+                source: SnapshotError::UnsupportedFormat { found, .. },
+                ..
+            }) => {
+                unsupported::tell(context, &record, "snapshot", found);
+                return Ok(Claimed::Not(record.meta.resource_version));
+            }
+            Err(lost) => Err(lost.to_string()),
+        },
     };
+    let mut is_doubted = false;
     let run = match run {
         Ok(run) => Some(run),
         Err(why) => {
@@ -88,12 +109,7 @@ pub async fn claim(
                 record.is_deleting() || record.cancel_wish().is_some() || status.cancellation.is_some();
             if !ends && status.phase != ExecutionPhase::Unknown {
                 mark_unknown(&mut status, &why);
-                context.events.push(EventNote::execution(
-                    &record.meta,
-                    true,
-                    "ExecutionUnknown",
-                    status.message.clone(),
-                ));
+                is_doubted = true;
             }
             None
         }
@@ -108,6 +124,12 @@ pub async fn claim(
         .await?;
     fault::point("after-claim").await;
     record.meta = raw.metadata;
+    if is_doubted {
+        let message = status.message.clone();
+        context
+            .events
+            .push(EventNote::execution(&record.meta, true, "ExecutionUnknown", message));
+    }
     tracing::info!(
         plan = status.plan,
         namespace = key.0,
@@ -141,34 +163,39 @@ fn doubt_running_effects(status: &mut DRPlanExecutionStatus) {
     }
 }
 
-/// Makes a run Unknown whose status cannot be read, leaving the rest of it as it is for those who look.
-async fn mark_unreadable(context: &Context, record: &Record, why: &str) -> Result<(), StoreError> {
-    let message =
-        format!("the record cannot be read: {why}; mend it, or cancel the execution by deleting it");
-    let operations = vec![
-        serde_json::json!({"op": "add", "path": "/status/phase", "value": "Unknown"}),
-        serde_json::json!({"op": "add", "path": "/status/message", "value": message}),
-    ];
-    context.events.push(EventNote::execution(
-        &record.meta,
-        true,
-        "ExecutionUnknown",
-        message,
-    ));
-    match context
-        .stores
-        .executions
-        .patch_status(&record.meta, operations)
-        .await
-    {
+/// Makes a run Unknown whose status cannot be read, leaving the rest of it as it is for those who look. Returns the
+/// version that it has then.
+async fn mark_unreadable(
+    context: &Context,
+    record: &Record,
+    why: &str,
+) -> Result<Option<String>, StoreError> {
+    let message = format!("the record cannot be read: {why}; mend it, or delete the execution");
+    let executions = &context.stores.executions;
+    let fields = [("phase", "Unknown"), ("message", message.as_str())];
+    let beside = fields
+        .map(|(field, value)| json!({"op": "add", "path": format!("/status/{field}"), "value": value}));
+    let marked = match executions.patch_status(&record.meta, beside.to_vec()).await {
+        // What is no object has no fields to leave as they are.
+        Err(StoreError::Refused { .. }) => {
+            let whole = BTreeMap::from(fields);
+            executions.put_status(&record.meta, &whole).await
+        }
+        outcome => outcome,
+    };
+    let version = match marked {
+        Ok(raw) => raw.metadata.resource_version,
         // The API server will not take it either; the event and the log say it.
         Err(StoreError::Refused { message, .. }) => {
             tracing::error!(
                 execution = record.name(),
                 "an unreadable run could not be marked Unknown: {message}"
             );
-            Ok(())
+            record.meta.resource_version.clone()
         }
-        outcome => outcome.map(drop),
-    }
+        Err(error) => return Err(error),
+    };
+    let note = EventNote::execution(&record.meta, true, "ExecutionUnknown", message);
+    context.events.push(note);
+    Ok(version)
 }

@@ -21,10 +21,10 @@ use crate::{
     context::Context,
     desk::{self, LockAnswer},
     events::EventNote,
-    execution::{drive::Drive, finish, snapshots},
+    execution::{drive::Drive, finish, snapshots, unsupported},
     fault,
     index::{Card, Key, PlanEntry, WorkflowEntry},
-    record::{Record, Recorded, execution_labels, finalizers},
+    record::{Progress, Record, Recorded, execution_labels, finalizers},
     says,
     store::StoreError,
 };
@@ -40,8 +40,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 pub enum Begun {
     /// It may: everything is stored but its first status.
     Ready(Box<Drive>),
-    /// It ended, or it is not this process's.
-    Over,
+    /// It ended, or it is not this process's; the version on which that was seen, if another look at it would see
+    /// the same.
+    Over(Option<String>),
 }
 
 /// What one look decided.
@@ -79,12 +80,12 @@ pub async fn start(
     while !stop.is_cancelled() {
         cards.mark_unchanged();
         let pause = match starting.look(key, uid).await {
-            Ok(None) => return Begun::Over,
-            Ok(Some((_, Look::Over))) => return Begun::Over,
+            Ok(None) => return Begun::Over(None),
+            Ok(Some((record, Look::Over))) => return Begun::Over(record.meta.resource_version),
             Ok(Some((_, Look::Ready(drive)))) => return Begun::Ready(drive),
             Ok(Some((_, Look::Wait(pause)))) => pause,
             Ok(Some((record, decided))) => match starting.write(record, decided).await {
-                Ok(true) => return Begun::Over,
+                Ok(true) => return Begun::Over(None),
                 Ok(false) => starting.patience(),
                 Err(error) => after(&error, &mut backoff),
             },
@@ -103,7 +104,7 @@ pub async fn start(
             permit = place => starting.place = permit,
         }
     }
-    Begun::Over
+    Begun::Over(None)
 }
 
 fn after(error: &StoreError, backoff: &mut Duration) -> Duration {
@@ -141,7 +142,7 @@ impl Starting {
         match &record.status {
             Recorded::NotStarted(_) => {}
             Recorded::Unreadable {
-                started: false,
+                progress: Progress::NotStarted,
                 problem,
             } => {
                 return Ok(Look::Refuse {
@@ -149,12 +150,14 @@ impl Starting {
                     message: problem.to_string(),
                 });
             }
-            Recorded::Started(_) | Recorded::Unreadable { .. } | Recorded::UnsupportedFormat(_) => {
+            Recorded::UnsupportedFormat(format) => {
+                unsupported::tell(&self.context, record, "status", *format);
                 return Ok(Look::Over);
             }
+            Recorded::Started(_) | Recorded::Unreadable { .. } => return Ok(Look::Over),
         }
         if record.is_deleting() {
-            return Ok(Look::Cancel("execution deleted".to_owned()));
+            return Ok(Look::Cancel("by deletion".to_owned()));
         }
         if let Some(wish) = record.cancel_wish() {
             return Ok(Look::Cancel(wish.reason));

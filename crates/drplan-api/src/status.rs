@@ -152,9 +152,43 @@ pub struct DRPlanExecutionStatus {
     /// The outputs of the same actions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<NamedOutputs>,
+    /// What Reverts have undone of this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undone: Option<Undone>,
     /// Complete, Succeeded, Cancelling.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// What Reverts have undone of a run. The only part of a terminal status that changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Undone {
+    /// True once a Revert succeeded: nothing is left to undo, whatever it skipped.
+    #[serde(skip_serializing_if = "is_false")]
+    pub wholly: bool,
+    /// The actions whose undo has begun, in plan order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<UndoneAction>,
+}
+
+/// How far the undo of one action has come, over all Reverts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UndoneAction {
+    /// The action's path.
+    pub path: String,
+    /// True once it is undone.
+    #[serde(skip_serializing_if = "is_false")]
+    pub done: bool,
+    /// Attempts so far: the next Revert goes on counting.
+    #[schemars(with = "i64")]
+    pub attempts: u32,
+    /// When the first attempt began; `.timestamp` in the rollback's templates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<Time>,
+    /// The name of the Revert that tried last.
+    pub by: String,
 }
 
 /// The process that acts on a run. Written by compare-and-swap before it acts.
@@ -334,6 +368,15 @@ pub struct ActionStatus {
     /// undo only then.
     #[serde(skip_serializing_if = "is_false")]
     pub effect_possible: bool,
+    /// What stood at its object's place when its intent was recorded: `absent`, or a UID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// True if it made its object.
+    #[serde(skip_serializing_if = "is_false")]
+    pub created: bool,
+    /// True on a Skipped action of a Revert that had nothing to undo.
+    #[serde(skip_serializing_if = "is_false")]
+    pub nothing_to_undo: bool,
     /// What it brought forth.
     #[serde(skip_serializing_if = "Outputs::is_empty")]
     pub outputs: Outputs,

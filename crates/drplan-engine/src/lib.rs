@@ -28,6 +28,7 @@ mod run;
 mod settle;
 pub mod snapshot;
 mod texts;
+pub mod undo;
 mod walk;
 
 pub use action_phase::{ActionEvent, IllegalTransition};

@@ -355,3 +355,20 @@ pub(crate) async fn event(t: &TestNamespace, name: &str, reason: &str) -> anyhow
     })
     .await
 }
+
+/// The events about an object so far with their type, `"Type Reason: message"`, in the order in which they happened.
+pub(crate) async fn told_events(t: &TestNamespace, name: &str) -> anyhow::Result<Vec<String>> {
+    let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
+    let mut found = t.api::<Event>().list(&about).await?.items;
+    // The operator's names of events count milliseconds, their times seconds.
+    found.sort_by_key(|event| event.metadata.name.clone());
+    let told = |event: Event| {
+        format!(
+            "{} {}: {}",
+            event.type_.unwrap_or_default(),
+            event.reason.unwrap_or_default(),
+            event.message.unwrap_or_default()
+        )
+    };
+    Ok(found.into_iter().map(told).collect())
+}

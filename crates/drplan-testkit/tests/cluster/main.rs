@@ -3,6 +3,12 @@
 mod audit;
 mod binaries;
 mod control_plane;
+mod e2e_cancel;
+mod e2e_course;
+mod e2e_deletion;
+mod e2e_edits;
+mod e2e_kubectl;
+mod e2e_lock;
 mod e2e_writes;
 mod etcd;
 mod faults;
@@ -13,6 +19,7 @@ mod namespace;
 mod operator;
 mod processes;
 mod proxy;
+mod recovery_kill;
 mod stand_in;
 mod toys;
 

@@ -280,9 +280,12 @@ impl Executions {
             .put_status(&record.meta, &*status)
             .await?;
         let message = status.message.clone();
-        self.context
-            .events
-            .push(EventNote::execution(&record.meta, true, "ExecutionUnknown", message));
+        self.context.events.push(EventNote::execution(
+            &record.meta,
+            true,
+            "ExecutionUnknown",
+            message,
+        ));
         Ok(())
     }
 

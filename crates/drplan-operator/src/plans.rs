@@ -180,14 +180,14 @@ async fn answer_command(context: &Context, entry: &PlanEntry, command: &str) -> 
         operation @ ("execute" | "revert") => {
             let message = format!(
                 "trigger={operation} was removed on 2026-02-03; apply this instead: {}",
-                manifest(&entry.key(), operation)
+                manifest(entry, operation)
             );
             context
                 .events
                 .push(EventNote::plan(&entry.meta, true, "TriggerRemoved", message));
         }
         _ => {
-            let message = "the annotation dr.bkbcs.tencent.com/trigger takes the value cancel".to_owned();
+            let message = format!("trigger={command} is no command; the annotation takes the value cancel");
             context
                 .events
                 .push(EventNote::plan(&entry.meta, true, "UnknownTrigger", message));
@@ -243,11 +243,18 @@ async fn pass_on_cancel(context: &Context, entry: &PlanEntry) -> Result<(), Stor
 }
 
 /// The manifest that does what the annotation did, in one line.
-fn manifest(key: &Key, operation: &str) -> String {
-    let (namespace, name) = key;
+fn manifest(entry: &PlanEntry, operation: &str) -> String {
+    let (namespace, name) = entry.key();
     let spec = match operation {
         "execute" => format!("{{planRef: {name}, operationType: Execute}}"),
-        _ => format!("{{planRef: {name}, operationType: Revert, revertExecutionRef: NAME-OF-THE-EXECUTION}}"),
+        _ => {
+            let executed = entry.status.as_ref().ok().and_then(|status| {
+                let runs = &mut status.execution_history.iter();
+                runs.find(|run| run.operation_type == "Execute" && run.phase == ExecutionPhase::Succeeded)
+            });
+            let target = executed.map_or("NAME-OF-THE-EXECUTION", |run| run.name.as_str());
+            format!("{{planRef: {name}, operationType: Revert, revertExecutionRef: {target}}}")
+        }
     };
     format!(
         "{{apiVersion: dr.bkbcs.tencent.com/v1alpha1, kind: DRPlanExecution, \

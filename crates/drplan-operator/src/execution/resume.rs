@@ -126,9 +126,12 @@ pub async fn claim(
     record.meta = raw.metadata;
     if is_doubted {
         let message = status.message.clone();
-        context
-            .events
-            .push(EventNote::execution(&record.meta, true, "ExecutionUnknown", message));
+        context.events.push(EventNote::execution(
+            &record.meta,
+            true,
+            "ExecutionUnknown",
+            message,
+        ));
     }
     tracing::info!(
         plan = status.plan,
@@ -173,8 +176,8 @@ async fn mark_unreadable(
     let message = format!("the record cannot be read: {why}; mend it, or delete the execution");
     let executions = &context.stores.executions;
     let fields = [("phase", "Unknown"), ("message", message.as_str())];
-    let beside = fields
-        .map(|(field, value)| json!({"op": "add", "path": format!("/status/{field}"), "value": value}));
+    let beside =
+        fields.map(|(field, value)| json!({"op": "add", "path": format!("/status/{field}"), "value": value}));
     let marked = match executions.patch_status(&record.meta, beside.to_vec()).await {
         // What is no object has no fields to leave as they are.
         Err(StoreError::Refused { .. }) => {

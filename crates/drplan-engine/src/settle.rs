@@ -27,6 +27,9 @@ impl Fold<'_> {
         self.settle_stages();
         self.settle_run();
         derive(&mut self.status, self.now);
+        if self.status.phase.is_terminal() {
+            self.wake_at = None;
+        }
         self.into_step()
     }
 
@@ -134,7 +137,7 @@ impl Fold<'_> {
             };
             self.status.phase = ExecutionPhase::Cancelled;
             self.status.message = format!("Execution cancelled {}{before}", cancellation.reason);
-            Announcement::new(Level::Warning, "ExecutionCancelled", self.status.message.clone())
+            Announcement::new(Level::Info, "ExecutionCancelled", self.status.message.clone())
         } else if let Some(at) = failed {
             let cause = action_status(&self.status, at).map_or("", |action| action.message.as_str());
             let others = match summary.failed_actions {

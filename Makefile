@@ -14,6 +14,9 @@ CARGO ?= cargo
 LOCKED ?= --locked
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 FAULTS := --features drplan-operator/fault-points
+# The whole workspace decides on the features of dependencies, so that every target finds what another has built.
+BUILD := $(CARGO) build $(LOCKED) --workspace
+OPERATOR := DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/debug/drplan-operator}"
 
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY_ROOT := $(DRPLAN_CACHE)/cargo-deny-$(CARGO_DENY_VERSION)
@@ -25,27 +28,27 @@ help: ## List the targets
 
 .PHONY: demo
 demo: rust controlplane ## A plan survives kill -9 of its operator on a real control plane; KEEP=1 leaves it running
-	@$(CARGO) build $(LOCKED) --quiet --package drplan-operator --bin drplan-operator
-	@DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/debug/drplan-operator}" $(TARGET)/debug/drplan-demo
+	@$(BUILD) --bin drplan-operator --bin drplan-demo
+	@$(OPERATOR) $(TARGET)/debug/drplan-demo
 
 .PHONY: test
 test: rust controlplane ## All tests, on real control planes too
-	@echo "make: building the operator with fault points, and the tests"
-	@$(CARGO) build $(LOCKED) --package drplan-operator --bin drplan-operator --features fault-points
+	@echo "make: building the operator with fault points, then the tests"
+	@$(BUILD) --bin drplan-operator $(FAULTS)
 	@$(CARGO) test $(LOCKED) --workspace $(FAULTS)
 
 .PHONY: check
 check: rust $(CARGO_DENY) ## Formatting, lints, documentation, licences and sources of dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- --deny warnings
-	$(CARGO) clippy $(LOCKED) --package drplan-operator --all-targets --features fault-points -- --deny warnings
+	$(CARGO) clippy $(LOCKED) --workspace --all-targets $(FAULTS) -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc $(LOCKED) --workspace --no-deps
 	$(CARGO_DENY) $(LOCKED) check licenses bans sources
 
 .PHONY: bench
 bench: rust controlplane ## How fast facts become visible; prints a table, asserts nothing
-	@$(CARGO) build $(LOCKED) --quiet --package drplan-operator --bin drplan-operator
-	@DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/debug/drplan-operator}" $(TARGET)/debug/drplan-bench
+	@$(BUILD) --bin drplan-operator --bin drplan-bench
+	@$(OPERATOR) $(TARGET)/debug/drplan-bench
 
 .PHONY: clean
 clean: ## Remove what was built here; the cache of control planes and tools stays
@@ -55,7 +58,7 @@ clean: ## Remove what was built here; the cache of control planes and tools stay
 # Builds etcd, the API server and the rest unless they are in the cache. Tells how far it is.
 .PHONY: controlplane
 controlplane: rust go
-	@$(CARGO) build $(LOCKED) --package drplan-testkit --bins
+	@$(BUILD) --bin drplan-controlplane
 	@$(TARGET)/debug/drplan-controlplane build > /dev/null
 
 .PHONY: rust

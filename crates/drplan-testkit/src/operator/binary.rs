@@ -55,9 +55,10 @@ fn build() -> anyhow::Result<PathBuf> {
         .current_dir(WORKSPACE)
         .args([
             "build",
-            "--package=drplan-operator",
+            // With the features of dependencies that `cargo test --workspace` has, so that nothing is built twice.
+            "--workspace",
             "--bin=drplan-operator",
-            "--features=fault-points",
+            "--features=drplan-operator/fault-points",
         ])
         .arg("--message-format=json-render-diagnostics")
         .output()

@@ -132,7 +132,7 @@ impl Kept {
         bail!("{} does not stop", self.pid())
     }
 
-    fn has_stopped(&self) -> bool {
+    pub(crate) fn has_stopped(&self) -> bool {
         let stopped = |thread: std::io::Result<DirEntry>| {
             let stat = thread.and_then(|thread| fs::read_to_string(thread.path().join("stat")));
             // The state follows the name, which is in parentheses and may contain some. A thread that is gone does

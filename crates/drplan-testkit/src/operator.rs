@@ -241,6 +241,19 @@ impl OperatorProcess {
         self.kept()?.pause()
     }
 
+    /// Waits until it has stopped by itself, as a fault of the action `stop` makes it.
+    ///
+    /// # Errors
+    ///
+    /// When it goes on until the deadline.
+    pub async fn stopped(&self) -> anyhow::Result<()> {
+        let kept = self.kept()?;
+        eventually("the operator to stop", async || {
+            Ok(Seen::when(kept.has_stopped().then_some(()), || self.log_tail(10)))
+        })
+        .await
+    }
+
     /// Lets it go on.
     ///
     /// # Errors

@@ -19,6 +19,7 @@
 mod audit;
 mod authority;
 mod background;
+pub mod bench;
 mod binaries;
 mod control_plane;
 pub mod demo;

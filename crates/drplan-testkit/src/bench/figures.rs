@@ -1,0 +1,63 @@
+//! Medians and percentiles of what was measured.
+
+use std::time::Duration;
+
+/// The samples of one measurement.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Figures {
+    samples: Vec<Duration>,
+}
+
+impl Figures {
+    pub(super) fn add(&mut self, sample: Duration) {
+        self.samples.push(sample);
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.samples.len()
+    }
+
+    /// The smallest sample that at least `percent` of all do not exceed, 0 without samples.
+    pub(super) fn percentile(&self, percent: usize) -> Duration {
+        let mut sorted = self.samples.clone();
+        sorted.sort();
+        let rank = (sorted.len() * percent).div_ceil(100);
+        sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+    }
+}
+
+/// One row of the table.
+pub(super) fn row(name: &str, demand: &str, figures: &Figures) -> String {
+    let millis = |duration: Duration| format!("{:.1} ms", duration.as_secs_f64() * 1000.0);
+    format!(
+        "{name:<58} {:>5} {:>10} {:>10} {:>10}  {demand}",
+        figures.count(),
+        millis(figures.percentile(50)),
+        millis(figures.percentile(99)),
+        millis(figures.percentile(100)),
+    )
+}
+
+/// The line above the rows.
+pub(super) fn head() -> String {
+    format!(
+        "{:<58} {:>5} {:>10} {:>10} {:>10}  demand",
+        "", "n", "median", "p99", "max"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_samples_by_rank() {
+        let mut figures = Figures::default();
+        for millis in (1..=200).rev() {
+            figures.add(Duration::from_millis(millis));
+        }
+        let millis = |percent| figures.percentile(percent).as_millis();
+        assert_eq!((millis(50), millis(99), millis(100)), (100, 198, 200));
+        assert_eq!(Figures::default().percentile(99), Duration::ZERO);
+    }
+}

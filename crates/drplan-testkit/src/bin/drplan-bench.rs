@@ -1,0 +1,6 @@
+//! The benchmark of `make bench`.
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    drplan_testkit::bench::run().await
+}

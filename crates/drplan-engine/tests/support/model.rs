@@ -1,0 +1,209 @@
+//! What becomes of a plan without faults, written down a second time: by evaluating the plan instead of running it.
+
+use std::collections::BTreeMap;
+
+use drplan_api::status::{DRPlanExecutionStatus, StepPhase};
+use drplan_engine::effect::FailureKind;
+
+use crate::{
+    random_plan::{RandomAction, RandomPlan, RandomStage, RandomWorkflow},
+    world::{Fates, TIMEOUT_SECONDS},
+};
+
+/// The run's phase, and each action's phase, attempts and time of its end in seconds.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Ended {
+    phase: String,
+    actions: BTreeMap<String, (StepPhase, u32, Option<u64>)>,
+}
+
+/// The same, of a record.
+pub(crate) fn outcome_of(status: &DRPlanExecutionStatus) -> Ended {
+    let uses = status
+        .stage_statuses
+        .iter()
+        .flat_map(|stage| &stage.workflow_executions);
+    let start = status.start_time.unwrap();
+    let actions = uses.flat_map(|used| &used.action_statuses).map(|action| {
+        let end = action.completion_time.map(|end| end.millis_since(start) / 1000);
+        (action.name.clone(), (action.phase, action.attempts, end))
+    });
+    Ended {
+        phase: status.phase.as_str().to_owned(),
+        actions: actions.collect(),
+    }
+}
+
+/// How the run of `plan` must end.
+pub(crate) fn expected(plan: &RandomPlan, seed: u64) -> Ended {
+    let fates = Fates(seed);
+    let is_graph = plan.stages.iter().any(|stage| !stage.depends_on.is_empty());
+    let mut actions = BTreeMap::new();
+    // When each stage ended; none: it was skipped.
+    let mut ends: Vec<Option<Option<u64>>> = vec![None; plan.stages.len()];
+    // When the first action failed, anywhere.
+    let mut first_failure: Option<u64> = None;
+    // The stages in the order of their beginning: what one does cannot change what began before it.
+    while let Some((start, index)) = next_stage(plan, is_graph, &ends) {
+        // A stage behind one that was skipped has no time to begin.
+        let too_late = start.is_none_or(|start| first_failure.is_some_and(|failure| failure <= start));
+        let Some(start) = start.filter(|_| !(plan.stop && too_late)) else {
+            skip_stage(&plan.stages[index], &mut actions);
+            ends[index] = Some(None);
+            continue;
+        };
+        let (end, failure) = stage(&plan.stages[index], start, &fates, &mut actions);
+        ends[index] = Some(Some(end));
+        first_failure = [first_failure, failure].into_iter().flatten().min();
+    }
+    let phase = if first_failure.is_some() {
+        "Failed"
+    } else {
+        "Succeeded"
+    };
+    Ended {
+        phase: phase.to_owned(),
+        actions,
+    }
+}
+
+type Actions = BTreeMap<String, (StepPhase, u32, Option<u64>)>;
+
+/// The stage that begins next, and when.
+fn next_stage(
+    plan: &RandomPlan,
+    is_graph: bool,
+    ends: &[Option<Option<u64>>],
+) -> Option<(Option<u64>, usize)> {
+    let ready = (0..plan.stages.len())
+        .filter(|index| ends[*index].is_none())
+        .filter_map(|index| {
+            let before: Vec<usize> = match is_graph {
+                true => plan.stages[index].depends_on.clone(),
+                false => index.checked_sub(1).into_iter().collect(),
+            };
+            let ended: Option<Vec<Option<u64>>> = before.iter().map(|before| ends[*before]).collect();
+            let times: Option<Vec<u64>> = ended?.into_iter().collect();
+            Some((times.map(|times| times.into_iter().max().unwrap_or(0)), index))
+        });
+    ready.min()
+}
+
+fn skip_stage(stage: &RandomStage, actions: &mut Actions) {
+    stage
+        .workflows
+        .iter()
+        .for_each(|workflow| skip(&workflow.actions, actions));
+}
+
+fn skip(skipped: &[RandomAction], actions: &mut Actions) {
+    let record = |action: &RandomAction| (action.name.clone(), (StepPhase::Skipped, 0, None));
+    actions.extend(skipped.iter().map(record));
+}
+
+/// When the stage ends, and when its first action fails.
+fn stage(stage: &RandomStage, start: u64, fates: &Fates, actions: &mut Actions) -> (u64, Option<u64>) {
+    let mut end = start;
+    let mut first_failure: Option<u64> = None;
+    for one in &stage.workflows {
+        if !stage.parallel && first_failure.is_some() {
+            skip(&one.actions, actions);
+            continue;
+        }
+        let (its_end, failure) = workflow(one, if stage.parallel { start } else { end }, fates, actions);
+        end = end.max(its_end);
+        first_failure = [first_failure, failure].into_iter().flatten().min();
+    }
+    (end, first_failure)
+}
+
+fn workflow(
+    workflow: &RandomWorkflow,
+    start: u64,
+    fates: &Fates,
+    actions: &mut Actions,
+) -> (u64, Option<u64>) {
+    let mut time = start;
+    let mut first_failure = None;
+    for (index, one) in workflow.actions.iter().enumerate() {
+        let (well, attempts, end) = action(one, time, fates);
+        time = end;
+        let phase = if well {
+            StepPhase::Succeeded
+        } else {
+            StepPhase::Failed
+        };
+        actions.insert(one.name.clone(), (phase, attempts, Some(end)));
+        if !well {
+            first_failure.get_or_insert(end);
+            if workflow.fail_fast {
+                skip(&workflow.actions[index + 1..], actions);
+                break;
+            }
+        }
+    }
+    (time, first_failure)
+}
+
+/// Whether it succeeds, after how many attempts, and when.
+fn action(action: &RandomAction, start: u64, fates: &Fates) -> (bool, u32, u64) {
+    let mut time = start;
+    for number in 1.. {
+        let (failure, end) = match action.is_job {
+            true => job_attempt(action, number, time, fates),
+            false => {
+                let fate = fates.call(&action.name, number, 0);
+                (fate.failure, time + fate.seconds)
+            }
+        };
+        let Some(failure) = failure else {
+            return (true, number, end);
+        };
+        let again = action.retry.as_ref().filter(|retry| {
+            number <= retry.limit
+                && match failure {
+                    FailureKind::NotConnected
+                    | FailureKind::ConnectionLost
+                    | FailureKind::Timeout
+                    | FailureKind::HttpStatus
+                    | FailureKind::ApiUnavailable
+                    | FailureKind::ApiConflict
+                    | FailureKind::JobFailed => true,
+                    FailureKind::JobTimedOut => retry.on_timeout,
+                    _ => false,
+                }
+        });
+        let Some(retry) = again else {
+            return (false, number, end);
+        };
+        let wait = retry.interval_seconds * retry.multiplier.pow(number - 1);
+        time = end + wait.min(retry.max_seconds);
+    }
+    unreachable!("every action ends")
+}
+
+/// The failure of an attempt at a Job, if it is one, and when it ends.
+fn job_attempt(action: &RandomAction, number: u32, start: u64, fates: &Fates) -> (Option<FailureKind>, u64) {
+    let creation = fates.creation(&action.name, number, 0);
+    let created = start + creation.seconds;
+    // A request that seemed to fail but made the Job: its successor finds a Job of another attempt in its place.
+    if number > 1 && late(action, number - 1, fates) {
+        return (Some(FailureKind::AlreadyExists), created);
+    }
+    if creation.failure.is_some() {
+        return (creation.failure, created);
+    }
+    let deadline = start + TIMEOUT_SECONDS;
+    match fates.job(&action.name, number) {
+        Some(fate) if created + fate.seconds * 3 <= deadline.max(created) => {
+            (fate.failure, created + fate.seconds * 3)
+        }
+        _ => (Some(FailureKind::JobTimedOut), deadline.max(created)),
+    }
+}
+
+/// Whether the Job of attempt `number` was made although its creation failed.
+fn late(action: &RandomAction, number: u32, fates: &Fates) -> bool {
+    fates.0.is_multiple_of(7)
+        && fates.creation(&action.name, number, 0).failure == Some(FailureKind::ApiUnavailable)
+}

@@ -1,0 +1,251 @@
+//! What the world answers, and what it remembers: requests that arrived, Jobs that exist.
+
+use std::collections::BTreeMap;
+
+use drplan_engine::effect::{Failure, FailureKind, Outcome};
+
+use crate::random_plan::Dice;
+
+/// The timeout of every action: longer than calls take, shorter than some Jobs.
+pub(crate) const TIMEOUT_SECONDS: u64 = 60;
+
+/// What one request or Job comes to, and after how many seconds.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Fate {
+    pub(crate) seconds: u64,
+    /// None: success.
+    pub(crate) failure: Option<FailureKind>,
+}
+
+/// Answers that follow from the seed, the action, the attempt and how often that attempt was sent.
+pub(crate) struct Fates(pub(crate) u64);
+
+impl Fates {
+    fn dice(&self, salt: &str, name: &str, attempt: u32, sent: u32) -> Dice {
+        let mut hash = self.0 ^ 0xcbf2_9ce4_8422_2325;
+        for byte in salt
+            .bytes()
+            .chain(name.bytes())
+            .chain(attempt.to_be_bytes())
+            .chain(sent.to_be_bytes())
+        {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        Dice::new(hash)
+    }
+
+    fn fate(mut dice: Dice, failures: &[FailureKind], failing: u64) -> Fate {
+        let seconds = 1 + dice.below(20);
+        let failure = dice.percent(failing).then(|| {
+            let index = usize::try_from(dice.below(failures.len() as u64)).unwrap();
+            failures[index]
+        });
+        Fate { seconds, failure }
+    }
+
+    pub(crate) fn call(&self, name: &str, attempt: u32, sent: u32) -> Fate {
+        use FailureKind as K;
+        let failures = [
+            K::NotConnected,
+            K::ConnectionLost,
+            K::Timeout,
+            K::Tls,
+            K::HttpStatus,
+            K::BadAnswer,
+        ];
+        Self::fate(self.dice("call", name, attempt, sent), &failures, 20)
+    }
+
+    pub(crate) fn creation(&self, name: &str, attempt: u32, sent: u32) -> Fate {
+        use FailureKind as K;
+        let failures = [
+            K::ApiUnavailable,
+            K::ApiConflict,
+            K::Forbidden,
+            K::Invalid,
+            K::OutcomeUnknown,
+        ];
+        Self::fate(self.dice("creation", name, attempt, sent), &failures, 10)
+    }
+
+    /// How the Job of an attempt ends; none: not by itself.
+    pub(crate) fn job(&self, name: &str, attempt: u32) -> Option<Fate> {
+        let mut dice = self.dice("job", name, attempt, 0);
+        if dice.percent(5) {
+            return None;
+        }
+        Some(Self::fate(
+            dice,
+            &[FailureKind::JobFailed, FailureKind::JobLost],
+            20,
+        ))
+    }
+}
+
+/// A Job that exists or existed.
+#[derive(Clone, Debug)]
+pub(crate) struct WorldJob {
+    pub(crate) action: String,
+    pub(crate) attempt: u32,
+    /// Its end in milliseconds, if it ends by itself.
+    pub(crate) ends: Option<i64>,
+    pub(crate) failure: Option<FailureKind>,
+    pub(crate) deleted: bool,
+}
+
+impl WorldJob {
+    fn runs(&self, now: i64) -> bool {
+        !self.deleted && self.ends.is_none_or(|ends| ends > now)
+    }
+}
+
+/// What outlives every process.
+pub(crate) struct World {
+    pub(crate) fates: Fates,
+    /// Requests sent, by action and attempt: by which process, how often.
+    pub(crate) calls: BTreeMap<(String, u32), Vec<u32>>,
+    /// Actions of which a request arrived or a Job was made.
+    pub(crate) touched: BTreeMap<String, bool>,
+    /// By name.
+    pub(crate) jobs: BTreeMap<String, WorldJob>,
+    creations: BTreeMap<(String, u32), u32>,
+}
+
+/// The end of a command: when, and what it brings. None: it never ends by itself.
+pub(crate) type End = (i64, Outcome);
+
+fn failed(kind: FailureKind) -> Outcome {
+    let mut failure = Failure::new(kind, format!("{kind:?}"));
+    if kind == FailureKind::HttpStatus {
+        failure.status_code = Some(503);
+    }
+    Outcome::Failed(failure)
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            fates: Fates(seed),
+            calls: BTreeMap::new(),
+            touched: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            creations: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn call(&mut self, action: &str, attempt: u32, process: u32, now: i64) -> End {
+        let sent = self.calls.entry((action.to_owned(), attempt)).or_default();
+        assert!(
+            !sent.contains(&process),
+            "{action}#{attempt} is sent twice by one process"
+        );
+        let fate = self
+            .fates
+            .call(action, attempt, u32::try_from(sent.len()).unwrap());
+        sent.push(process);
+        let unreached = matches!(fate.failure, Some(FailureKind::NotConnected | FailureKind::Tls));
+        *self.touched.entry(action.to_owned()).or_default() |= !unreached;
+        let outcome = match fate.failure {
+            Some(kind) => failed(kind),
+            None => Outcome::Answered {
+                status_code: 200,
+                duration_millis: fate.seconds * 1000,
+                body: None,
+            },
+        };
+        (now + millis(fate.seconds), outcome)
+    }
+
+    pub(crate) fn create(&mut self, job: &str, action: &str, attempt: u32, now: i64) -> End {
+        let key = (action.to_owned(), attempt);
+        let sent = *self
+            .creations
+            .entry(key.clone())
+            .and_modify(|sent| *sent += 1)
+            .or_insert(0);
+        let fate = self.fates.creation(action, attempt, sent);
+        let end = now + millis(fate.seconds);
+        if let Some(found) = self.jobs.get(job) {
+            let ours = found.action == action && found.attempt == attempt;
+            return (
+                end,
+                if ours {
+                    created(job)
+                } else {
+                    failed(FailureKind::AlreadyExists)
+                },
+            );
+        }
+        // A request whose answer is lost may have made the Job, and one that seemed to fail may arrive late.
+        let late = fate.failure == Some(FailureKind::ApiUnavailable) && self.fates.0.is_multiple_of(7);
+        let makes = matches!(fate.failure, None | Some(FailureKind::OutcomeUnknown)) || late;
+        if makes {
+            let beside = self
+                .jobs
+                .values()
+                .find(|other| other.action == action && other.runs(now));
+            assert!(beside.is_none(), "{job} is made while {beside:?} runs");
+            self.touched.insert(action.to_owned(), true);
+            let ending = self.fates.job(action, attempt);
+            let made = WorldJob {
+                action: action.to_owned(),
+                attempt,
+                ends: ending.as_ref().map(|fate| end + millis(fate.seconds * 3)),
+                failure: ending.and_then(|fate| fate.failure),
+                deleted: false,
+            };
+            self.jobs.insert(job.to_owned(), made);
+        }
+        (end, fate.failure.map_or_else(|| created(job), failed))
+    }
+
+    /// The end of waiting for `job` until `deadline`.
+    pub(crate) fn await_end(&self, job: &str, deadline: i64, now: i64) -> End {
+        let found = &self.jobs[job];
+        match found.ends {
+            _ if found.deleted => (now, failed(FailureKind::JobLost)),
+            Some(ends) if ends <= deadline.max(now) => {
+                (ends.max(now), found.failure.map_or(Outcome::JobSucceeded, failed))
+            }
+            _ => (deadline.max(now), failed(FailureKind::JobTimedOut)),
+        }
+    }
+
+    pub(crate) fn find(&self, job: &str, action: &str, attempt: u32, now: i64) -> End {
+        let ours = self
+            .jobs
+            .get(job)
+            .is_some_and(|found| found.action == action && found.attempt == attempt);
+        let outcome = if ours {
+            created(job)
+        } else {
+            failed(FailureKind::NotCreated)
+        };
+        (now + 1000, outcome)
+    }
+
+    pub(crate) fn stop(&mut self, job: &str, action: &str, attempt: u32, now: i64) -> End {
+        let found = self.jobs.get_mut(job);
+        let outcome = match found.filter(|found| found.action == action && found.attempt == attempt) {
+            None => failed(FailureKind::NotCreated),
+            Some(found) if !found.deleted && found.ends.is_some_and(|ends| ends <= now) => {
+                found.failure.map_or(Outcome::JobSucceeded, failed)
+            }
+            Some(found) => {
+                found.deleted = true;
+                failed(FailureKind::Stopped)
+            }
+        };
+        (now + 1000, outcome)
+    }
+}
+
+fn created(job: &str) -> Outcome {
+    Outcome::JobCreated {
+        uid: format!("uid-of-{job}"),
+    }
+}
+
+fn millis(seconds: u64) -> i64 {
+    i64::try_from(seconds * 1000).unwrap()
+}

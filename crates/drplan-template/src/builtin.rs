@@ -10,7 +10,7 @@ use crate::escape;
 use crate::format;
 use crate::functions::{Function, Task};
 use crate::json;
-use crate::regexp;
+use crate::regexp::Patterns;
 use crate::sprig;
 use crate::val::{Bytes, List, Map, Origin, Text, Val};
 use crate::yaml_text;
@@ -21,6 +21,7 @@ pub(crate) fn call<'a>(
     function: Function,
     arguments: Vec<Val<'a>>,
     literal: bool,
+    patterns: &mut Patterns,
     buffer: &mut Buffer,
 ) -> Result<Val<'a>, Mistake> {
     let failed = |reason: &str| Mistake::Call {
@@ -125,13 +126,12 @@ pub(crate) fn call<'a>(
             yaml_text::write(value, buffer);
             Ok(with_origin(made(buffer), Origin::Tree(value.clone())))
         }
-        (Task::RegexMatch, [Val::Text(pattern), Val::Text(text)]) => Ok(Val::Bool(regexp::is_match(
-            pattern.bytes.as_slice(),
-            text.bytes.as_slice(),
-        ))),
+        (Task::RegexMatch, [Val::Text(pattern), Val::Text(text)]) => Ok(Val::Bool(
+            patterns.is_match(pattern.bytes.as_slice(), text.bytes.as_slice()),
+        )),
         (Task::RegexReplaceAll, [Val::Text(pattern), Val::Text(text), Val::Text(replacement)]) => {
             let (pattern, text) = (pattern.bytes.as_slice(), text.bytes.as_slice());
-            if !regexp::replace_all(pattern, text, replacement.bytes.as_slice(), buffer) {
+            if !patterns.replace_all(pattern, text, replacement.bytes.as_slice(), buffer) {
                 return Err(failed(
                     "the pattern is not a regular expression as Go (RE2) has them",
                 ));
@@ -158,7 +158,10 @@ pub(crate) fn made<'a>(buffer: &mut Buffer) -> Val<'a> {
 
 fn with_origin<'a>(text: Val<'a>, origin: Origin<'a>) -> Val<'a> {
     match text {
-        Val::Text(Text { bytes, .. }) => Val::Text(Text { bytes, origin: Some(Rc::new(origin)) }),
+        Val::Text(Text { bytes, .. }) => Val::Text(Text {
+            bytes,
+            origin: Some(Rc::new(origin)),
+        }),
         other => other,
     }
 }

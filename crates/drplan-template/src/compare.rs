@@ -49,9 +49,14 @@ pub(crate) fn less_or_equal(left: &Val<'_>, right: &Val<'_>) -> Result<bool, Str
 }
 
 fn incomparable(left: &Val<'_>, right: &Val<'_>) -> String {
-    format!(
-        "{} and {} cannot be compared",
-        left.type_name(),
-        right.type_name()
-    )
+    let (left, right) = (left.type_name(), right.type_name());
+    let is_number = |name: &str| matches!(name, "int" | "int64" | "float64" | "uint8");
+    let advice = match (is_number(left), is_number(right)) {
+        (true, true) => "; a number with a fraction is only compared with another one; convert it with `int`",
+        (true, false) | (false, true) if left == "string" || right == "string" => {
+            "; convert one of them with `int` or `toString`"
+        }
+        _ => "",
+    };
+    format!("values of the types {left} and {right} cannot be compared{advice}")
 }

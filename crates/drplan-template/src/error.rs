@@ -164,12 +164,3 @@ pub enum TemplateErrorKind {
 }
 
 pub(crate) use TemplateErrorKind as Mistake;
-
-impl fmt::Display for TemplateErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TemplateErrorKind::NotUtf8 => write!(f, "not UTF-8"),
-            other => write!(f, "{other:?}"),
-        }
-    }
-}

@@ -9,6 +9,7 @@ use crate::functions::{Function, Parameter, Task};
 use crate::limits::Limits;
 use crate::node::{Branch, Command, List as Nodes, Node, Number, Operand, OperandKind, Pipeline, Program};
 use crate::output::Output;
+use crate::regexp::Patterns;
 use crate::val::{Text, Val};
 use crate::value::Value;
 
@@ -70,6 +71,7 @@ struct Eval<'a> {
     depth: u32,
     /// Bytes that functions have made so far.
     made: usize,
+    patterns: Patterns,
 }
 
 /// How a list of nodes was left.
@@ -91,6 +93,7 @@ impl<'a> Eval<'a> {
             steps: 0,
             depth: 0,
             made: 0,
+            patterns: Patterns::default(),
         }
     }
 
@@ -424,7 +427,7 @@ impl<'a> Eval<'a> {
             let kind = function.parameter(operands.len()).unwrap_or(Parameter::Any);
             arguments.push(fits(function, kind, last).map_err(|kind| Failure { offset, kind })?);
         }
-        self.steps += cost(function, &arguments);
+        self.steps += cost(&arguments);
         self.step(offset)?;
         let literal = matches!(
             operands.first(),
@@ -433,8 +436,10 @@ impl<'a> Eval<'a> {
                 ..
             })
         );
+        let compiled = self.patterns.len();
         let mut buffer = Buffer::new(self.limits.output.saturating_sub(self.made));
-        let value = builtin::call(function, arguments, literal, &mut buffer);
+        let value = builtin::call(function, arguments, literal, &mut self.patterns, &mut buffer);
+        self.steps += REGEX * u64::try_from(self.patterns.len() - compiled).unwrap_or(0);
         if buffer.is_full() {
             return Err(Failure {
                 offset,
@@ -523,19 +528,18 @@ impl<'a> Eval<'a> {
     }
 }
 
-/// The steps that a call counts for: the work on long texts, and the compilation of a regular expression.
-fn cost(function: Function, arguments: &[Val<'_>]) -> u64 {
+/// A regular expression is compiled in the time of so many steps.
+const REGEX: u64 = 20_000;
+
+/// The steps that the work on long texts counts for.
+fn cost(arguments: &[Val<'_>]) -> u64 {
     /// Bytes that a function goes through in about the time of a step.
     const BYTES: usize = 64;
-    /// A regular expression is compiled in the time of some hundred steps.
-    const REGEX: u64 = 500;
     let bytes = arguments.iter().map(|argument| match argument {
         Val::Text(text) => text.bytes.as_slice().len(),
         _ => 0,
     });
-    let regex = matches!(function.task(), Task::RegexMatch | Task::RegexReplaceAll);
-    let work = u64::try_from(bytes.sum::<usize>() / BYTES).unwrap_or(u64::MAX);
-    work + if regex { REGEX } else { 0 }
+    u64::try_from(bytes.sum::<usize>() / BYTES).unwrap_or(u64::MAX)
 }
 
 /// What Go makes of a number where it does not know the type.

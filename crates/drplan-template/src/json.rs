@@ -9,7 +9,7 @@ use crate::val::{Bytes, Val};
 
 /// Writes the value as Go's `json.Marshal`; nothing where Go gives up, for infinities and complex numbers.
 pub(crate) fn write(value: &Val<'_>, buffer: &mut Buffer) {
-    if is_writable(value) {
+    if is_writable(value, &mut buffer.limit()) {
         write_value(value, true, buffer);
     }
 }
@@ -90,13 +90,20 @@ pub(crate) fn float(number: f64) -> String {
     format_float(number, b'f', None)
 }
 
-/// Whether JSON has such a value.
-pub(crate) fn is_writable(value: &Val<'_>) -> bool {
+/// Whether JSON has such a value. Looks at no more than `budget` values: what has more of them is too long anyway.
+pub(crate) fn is_writable(value: &Val<'_>, budget: &mut usize) -> bool {
+    *budget = budget.saturating_sub(1);
+    if *budget == 0 {
+        return true;
+    }
     match value {
         Val::Float(number) => number.is_finite(),
         Val::Complex(..) => false,
-        Val::List(list) => list.iter().all(|element| is_writable(&element)),
-        Val::Map(map) => map.entries().iter().all(|(_, element)| is_writable(element)),
+        Val::List(list) => list.iter().all(|element| is_writable(&element, budget)),
+        Val::Map(map) => map
+            .entries()
+            .iter()
+            .all(|(_, element)| is_writable(element, budget)),
         Val::Nil | Val::NilAny | Val::Bool(_) | Val::Int(_) | Val::Int64(_) | Val::Byte(_) | Val::Text(_) => {
             true
         }

@@ -32,6 +32,7 @@ mod eval;
 )]
 mod format;
 mod functions;
+mod help;
 mod json;
 mod lex;
 mod limits;

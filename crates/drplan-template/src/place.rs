@@ -25,7 +25,13 @@ use crate::val::{Origin, Text, Val};
 pub(crate) type Placed<T> = Result<T, (usize, Mistake)>;
 
 /// The value as the outside knows it.
-pub(crate) fn value(value: &Val<'_>) -> Result<Value, Mistake> {
+pub(crate) fn value(value: &Val<'_>, limits: Limits) -> Result<Value, Mistake> {
+    outer(value, &mut limits.output.clone(), limits)
+}
+
+/// The value, if it has no more than `budget` values in it.
+fn outer(value: &Val<'_>, budget: &mut usize, limits: Limits) -> Result<Value, Mistake> {
+    *budget = budget.checked_sub(1).ok_or(Mistake::TooLong(limits.output))?;
     Ok(match value {
         Val::Nil | Val::NilAny => Value::Null,
         Val::Bool(truth) => Value::Bool(*truth),
@@ -36,27 +42,23 @@ pub(crate) fn value(value: &Val<'_>) -> Result<Value, Mistake> {
             origin: Some(origin),
             bytes,
         }) => match origin.as_ref() {
-            Origin::Tree(tree) => self::value(tree)?,
+            Origin::Tree(tree) => outer(tree, budget, limits)?,
             Origin::Quoted(text) => Value::String(utf8(text.as_slice())?),
             Origin::Indented { .. } | Origin::Escaped => Value::String(utf8(bytes.as_slice())?),
         },
         Val::Text(text) => Value::String(utf8(text.bytes.as_slice())?),
-        Val::Complex(..) => {
-            let mut buffer = Buffer::new(Limits::OUTPUT);
-            format::print(value, &mut buffer);
-            Value::String(utf8(&buffer.into_bytes())?)
+        Val::Complex(..) => Value::String(printed(value, limits)?),
+        Val::List(list) => {
+            let elements = list.iter().map(|element| outer(&element, budget, limits));
+            Value::List(elements.collect::<Result<_, _>>()?)
         }
-        Val::List(list) => Value::List(
-            list.iter()
-                .map(|element| self::value(&element))
-                .collect::<Result<_, _>>()?,
-        ),
-        Val::Map(map) => Value::Map(
-            map.entries()
-                .iter()
-                .map(|(key, element)| Ok((utf8(key.as_slice())?, self::value(element)?)))
-                .collect::<Result<BTreeMap<_, _>, Mistake>>()?,
-        ),
+        Val::Map(map) => {
+            let mut elements = BTreeMap::new();
+            for (key, element) in map.entries() {
+                elements.insert(utf8(key.as_slice())?, outer(&element, budget, limits)?);
+            }
+            Value::Map(elements)
+        }
     })
 }
 
@@ -120,7 +122,14 @@ fn text(output: &Output<'_>, limits: Limits) -> Placed<String> {
         text.extend_from_slice(&output.bytes[at..hole.place]);
         let value = printed(&hole.value, limits).map_err(|kind| (hole.offset, kind))?;
         let further = format!("\n{}", " ".repeat(hole.indent.unwrap_or(0)));
-        text.extend_from_slice(if hole.indent.is_some() { value.replace('\n', &further) } else { value }.as_bytes());
+        text.extend_from_slice(
+            if hole.indent.is_some() {
+                value.replace('\n', &further)
+            } else {
+                value
+            }
+            .as_bytes(),
+        );
         at = hole.place + 1;
         if text.len() > limits.output {
             return Err((hole.offset, Mistake::TooLong(limits.output)));

@@ -1,5 +1,7 @@
 //! Regular expressions: Go's syntax is translated for the regex crate, which has the same rules for matching.
 
+use std::collections::BTreeMap;
+
 use regex::bytes::{Captures, Regex};
 
 use crate::buffer::Buffer;
@@ -9,27 +11,55 @@ use crate::unicode;
 mod class;
 mod translate;
 
-/// Whether the pattern matches somewhere; not, if it is no pattern, as sprig has it.
-pub(crate) fn is_match(pattern: &[u8], text: &[u8]) -> bool {
-    Pattern::new(pattern).is_some_and(|pattern| pattern.regex.is_match(text))
+/// The patterns that a run has used so far: a loop compiles each of them once.
+#[derive(Default)]
+pub(crate) struct Patterns {
+    known: BTreeMap<Vec<u8>, Option<Pattern>>,
 }
 
-/// Writes the text with every match replaced; `$1` and `${name}` stand for groups. `false` if the pattern is none.
-pub(crate) fn replace_all(pattern: &[u8], text: &[u8], replacement: &[u8], buffer: &mut Buffer) -> bool {
-    let Some(pattern) = Pattern::new(pattern) else {
-        return false;
-    };
-    let mut at = 0;
-    for captures in pattern.regex.captures_iter(text) {
-        let Some(whole) = captures.get(0).filter(|_| !buffer.is_full()) else {
-            break;
-        };
-        buffer.push(&text[at..whole.start()]);
-        pattern.expand(replacement, &captures, buffer);
-        at = whole.end();
+impl Patterns {
+    /// How many patterns were compiled.
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
     }
-    buffer.push(&text[at..]);
-    true
+
+    /// Whether the pattern matches somewhere; not, if it is no pattern, as sprig has it.
+    pub(crate) fn is_match(&mut self, pattern: &[u8], text: &[u8]) -> bool {
+        self.get(pattern)
+            .is_some_and(|pattern| pattern.regex.is_match(text))
+    }
+
+    /// Writes the text with every match replaced; `$1` and `${name}` stand for groups. `false` if the pattern is
+    /// none.
+    pub(crate) fn replace_all(
+        &mut self,
+        pattern: &[u8],
+        text: &[u8],
+        replacement: &[u8],
+        buffer: &mut Buffer,
+    ) -> bool {
+        let Some(pattern) = self.get(pattern) else {
+            return false;
+        };
+        let mut at = 0;
+        for captures in pattern.regex.captures_iter(text) {
+            let Some(whole) = captures.get(0).filter(|_| !buffer.is_full()) else {
+                break;
+            };
+            buffer.push(&text[at..whole.start()]);
+            pattern.expand(replacement, &captures, buffer);
+            at = whole.end();
+        }
+        buffer.push(&text[at..]);
+        true
+    }
+
+    fn get(&mut self, pattern: &[u8]) -> Option<&Pattern> {
+        if !self.known.contains_key(pattern) {
+            self.known.insert(pattern.to_vec(), Pattern::new(pattern));
+        }
+        self.known.get(pattern)?.as_ref()
+    }
 }
 
 struct Pattern {

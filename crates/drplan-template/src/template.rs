@@ -95,7 +95,7 @@ impl Template {
         };
         let inner = &self.inner;
         let value = eval::value(&inner.program, pipeline, &inner.source, data, self.limits)?;
-        place::value(&value).map_err(|kind| self.error(pipeline.offset, kind))
+        place::value(&value, self.limits).map_err(|kind| self.error(pipeline.offset, kind))
     }
 
     /// A URL. A value at the very start may be any prefix of one; elsewhere a value cannot change which host, path or

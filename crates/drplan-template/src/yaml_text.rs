@@ -11,10 +11,10 @@ use crate::val::{Bytes, Map, Val};
 
 /// Writes the value as YAML without the last line break; nothing where Go gives up.
 pub(crate) fn write(value: &Val<'_>, buffer: &mut Buffer) {
-    if !json::is_writable(value) {
+    if !json::is_writable(value, &mut buffer.limit()) {
         return;
     }
-    if !is_readable(value) {
+    if !is_readable(value, &mut buffer.limit()) {
         return;
     }
     let mut text = Buffer::new(buffer.limit());
@@ -27,7 +27,11 @@ pub(crate) fn write(value: &Val<'_>, buffer: &mut Buffer) {
 }
 
 /// Whether the JSON of the value can be read as YAML, which is the way it goes in Go.
-fn is_readable(value: &Val<'_>) -> bool {
+fn is_readable(value: &Val<'_>, budget: &mut usize) -> bool {
+    *budget = budget.saturating_sub(1);
+    if *budget == 0 {
+        return true;
+    }
     let fits = |bytes: &[u8]| {
         quote::characters(bytes).flatten().all(|character| {
             !matches!(character, '\u{7F}'..='\u{84}' | '\u{86}'..='\u{9F}' | '\u{FFFE}' | '\u{FFFF}')
@@ -35,11 +39,11 @@ fn is_readable(value: &Val<'_>) -> bool {
     };
     match value {
         Val::Text(text) => fits(text.bytes.as_slice()),
-        Val::List(list) => list.iter().all(|element| is_readable(&element)),
+        Val::List(list) => list.iter().all(|element| is_readable(&element, budget)),
         Val::Map(map) => map
             .entries()
             .iter()
-            .all(|(key, element)| fits(key.as_slice()) && is_readable(element)),
+            .all(|(key, element)| fits(key.as_slice()) && is_readable(element, budget)),
         _ => true,
     }
 }
@@ -439,11 +443,7 @@ fn is_base_60(text: &str) -> bool {
 
 /// Whether go-yaml reads a date, or a date and time.
 fn is_timestamp(text: &str) -> bool {
-    fn number<'t>(
-        text: &'t str,
-        longest: usize,
-        range: std::ops::RangeInclusive<u32>,
-    ) -> Option<(u32, &'t str)> {
+    fn number(text: &str, longest: usize, range: std::ops::RangeInclusive<u32>) -> Option<(u32, &str)> {
         let length = text.bytes().take(longest).take_while(u8::is_ascii_digit).count();
         let value = text[..length]
             .parse()

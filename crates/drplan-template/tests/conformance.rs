@@ -1,5 +1,11 @@
 //! Every template of `tests/corpus` does what Go makes of it; the Go program in `tests/oracle` wrote the answers.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails where something is not as it should be"
+)]
+
+#[path = "corpus/read.rs"]
 mod corpus;
 
 use std::process::Command;

@@ -1,6 +1,11 @@
 //! No value changes the structure it lands in. For any values, the tree that a reader gets has the author's shape and
 //! the values' exact text. Readers are other people's: serde-saphyr for YAML and serde_json for JSON.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails where something is not as it should be"
+)]
+
 use drplan_template::{Template, TemplateError, TemplateErrorKind, Value};
 use proptest::prelude::*;
 use serde_json::Value as Json;
@@ -76,10 +81,71 @@ const JSON: &[&str] = &[
 
 /// Pieces of text that mean something in YAML, JSON, URLs or templates.
 const PIECES: &[&str] = &[
-    "a", "b c", "no", "0644", "1", "-1.5", "1e3", "null", "~", "true", "a: b", "- x", ": ", "#", " #c", "'", "\"", "\\",
-    "\n", "\n\n", "\n  ", "\t", " ", "  ", "\r", "\r\n", "\u{85}", "\u{2028}", "\u{feff}", "\u{0}", "\u{7f}", "é", "数据",
-    "😀", "{", "}", "[", "]", ",", "&a", "*a", "!t", "|", ">", "%", "@", "`", "---", "\n---\n", "...", "? ", "{{ .x }}",
-    "}}", "x", "x: ", "key: v\nother: w", "\n  - y", "<<", "=", "2024-01-01", "12:30", ".inf", "\u{1b}[0m", "\\n", "''",
+    "a",
+    "b c",
+    "no",
+    "0644",
+    "1",
+    "-1.5",
+    "1e3",
+    "null",
+    "~",
+    "true",
+    "a: b",
+    "- x",
+    ": ",
+    "#",
+    " #c",
+    "'",
+    "\"",
+    "\\",
+    "\n",
+    "\n\n",
+    "\n  ",
+    "\t",
+    " ",
+    "  ",
+    "\r",
+    "\r\n",
+    "\u{85}",
+    "\u{2028}",
+    "\u{feff}",
+    "\u{0}",
+    "\u{7f}",
+    "é",
+    "数据",
+    "😀",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    "&a",
+    "*a",
+    "!t",
+    "|",
+    ">",
+    "%",
+    "@",
+    "`",
+    "---",
+    "\n---\n",
+    "...",
+    "? ",
+    "{{ .x }}",
+    "}}",
+    "x",
+    "x: ",
+    "key: v\nother: w",
+    "\n  - y",
+    "<<",
+    "=",
+    "2024-01-01",
+    "12:30",
+    ".inf",
+    "\u{1b}[0m",
+    "\\n",
+    "''",
 ];
 
 fn text() -> impl Strategy<Value = String> {
@@ -95,7 +161,11 @@ fn text() -> impl Strategy<Value = String> {
 
 fn data(a: &str, b: &str) -> Value {
     let list = Value::from(vec![Value::from("l1"), Value::from("l2")]);
-    Value::map().with("a", a).with("b", b).with("yes", true).with("list", list)
+    Value::map()
+        .with("a", a)
+        .with("b", b)
+        .with("yes", true)
+        .with("list", list)
 }
 
 /// What stands for the values when the author's shape is read. Neither occurs in a template.
@@ -104,22 +174,35 @@ const MARKS: [&str; 2] = ["markA", "markB"];
 /// The tree with the values in the place of the marks.
 fn substituted(tree: Json, a: &str, b: &str) -> Json {
     let text = |text: String| {
-        let text = if text.contains("MARKA") { text.replace("MARKA", &upper(a)) } else { text };
-        text.replace(MARKS[0], "\u{1}A").replace(MARKS[1], b).replace("\u{1}A", a)
+        let text = if text.contains("MARKA") {
+            text.replace("MARKA", &upper(a))
+        } else {
+            text
+        };
+        text.replace(MARKS[0], "\u{1}A")
+            .replace(MARKS[1], b)
+            .replace("\u{1}A", a)
     };
     match tree {
         Json::String(string) => Json::String(text(string)),
-        Json::Array(list) => list.into_iter().map(|element| substituted(element, a, b)).collect(),
-        Json::Object(map) => {
-            map.into_iter().map(|(key, value)| (text(key), substituted(value, a, b))).collect()
-        }
-        other => other,
+        Json::Array(list) => list
+            .into_iter()
+            .map(|element| substituted(element, a, b))
+            .collect(),
+        Json::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| (text(key), substituted(value, a, b)))
+            .collect(),
+        Json::Null | Json::Bool(_) | Json::Number(_) => tree,
     }
 }
 
 /// The text in capitals as Go has it.
 fn upper(text: &str) -> String {
-    Template::parse("{{ upper .a }}").unwrap().render_text(&data(text, "")).unwrap()
+    Template::parse("{{ upper .a }}")
+        .unwrap()
+        .render_text(&data(text, ""))
+        .unwrap()
 }
 
 fn read_yaml(text: &str) -> Result<Vec<Json>, String> {
@@ -132,8 +215,14 @@ fn check_yaml(source: &str, a: &str, b: &str) -> Result<(), TestCaseError> {
     let shape = read_yaml(&shape).map_err(TestCaseError::fail)?;
     let rendered = match template.render_yaml(&data(a, b)) {
         // Two keys that the values make equal, and a key longer than YAML has them, are refused.
-        Err(TemplateError { kind: TemplateErrorKind::DuplicateKey, .. }) => return Ok(()),
-        Err(TemplateError { kind: TemplateErrorKind::Misplaced(reason), .. }) if reason.contains("1024") => {
+        Err(TemplateError {
+            kind: TemplateErrorKind::DuplicateKey,
+            ..
+        }) => return Ok(()),
+        Err(TemplateError {
+            kind: TemplateErrorKind::Misplaced(reason),
+            ..
+        }) if reason.contains("1024") => {
             return Ok(());
         }
         other => other.map_err(|error| TestCaseError::fail(format!("{source:?}: {error}")))?,
@@ -146,8 +235,15 @@ fn check_yaml(source: &str, a: &str, b: &str) -> Result<(), TestCaseError> {
 
 /// 40 cases, each of which tries every text above; more if `PROPTEST_CASES` asks for them.
 fn config() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(40);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let cases = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(40);
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {

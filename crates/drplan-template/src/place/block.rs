@@ -30,13 +30,18 @@ impl Block {
     /// Reads the scalar at `start`. `parent` is the column of the collection around it; -1 for none.
     pub(super) fn read(holes: &Holes<'_>, start: usize, parent: i64) -> Result<Block, Mistake> {
         let text = holes.text;
-        let line = text[start..].iter().position(|byte| *byte == b'\n').map_or(text.len(), |at| start + at);
+        let line = text[start..]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(text.len(), |at| start + at);
         let mut chomp = Chomp::Clip;
         let mut increment = None;
         let mut at = start + 1;
         while at < line {
             if holes.at(at).is_some() {
-                return Err(Mistake::Misplaced("an expression stands in the header of a block scalar"));
+                return Err(Mistake::Misplaced(
+                    "an expression stands in the header of a block scalar",
+                ));
             }
             match text[at] {
                 b'-' => chomp = Chomp::Strip,
@@ -47,9 +52,14 @@ impl Block {
             at += 1;
         }
         let rest = &text[at..line];
-        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+        let blanks = rest
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+            .count();
         if blanks < rest.len() && !(rest[blanks] == b'#' && blanks > 0) {
-            return Err(Mistake::NotYaml("the header of a block scalar (| or >) is followed by text on its line"));
+            return Err(Mistake::NotYaml(
+                "the header of a block scalar (| or >) is followed by text on its line",
+            ));
         }
         let content = (line + 1).min(text.len());
         let least = usize::try_from(parent + 1).unwrap_or(0).max(1);
@@ -59,7 +69,14 @@ impl Block {
         };
         let end = end_of(text, content, indent);
         let literal = text[start] == b'|';
-        Ok(Block { start, content, end, indent, literal, chomp })
+        Ok(Block {
+            start,
+            content,
+            end,
+            indent,
+            literal,
+            chomp,
+        })
     }
 
     /// The text of the scalar.
@@ -127,8 +144,15 @@ fn lines(text: &[u8], start: usize, end: usize) -> Vec<(usize, usize)> {
     let mut lines = Vec::new();
     let mut at = start;
     while at < end {
-        let newline = text[at..end].iter().position(|byte| *byte == b'\n').map_or(end, |length| at + length);
-        let stop = if newline > at && text[newline - 1] == b'\r' { newline - 1 } else { newline };
+        let newline = text[at..end]
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(end, |length| at + length);
+        let stop = if newline > at && text[newline - 1] == b'\r' {
+            newline - 1
+        } else {
+            newline
+        };
         lines.push((at, stop));
         at = newline + 1;
     }

@@ -41,19 +41,34 @@ impl<'o> Holes<'o> {
         for hole in holes {
             let text = super::printed(&hole.value, limits).map_err(|kind| (hole.offset, kind))?;
             let content = Content::of(&hole.value, &text).map_err(|kind| (hole.offset, kind))?;
-            fillings.push(Filling { text, content, indent: hole.indent });
+            fillings.push(Filling {
+                text,
+                content,
+                indent: hole.indent,
+            });
         }
-        Ok(Holes { text: &output.bytes, places: holes.iter().map(|hole| hole.place).collect(), fillings })
+        Ok(Holes {
+            text: &output.bytes,
+            places: holes.iter().map(|hole| hole.place).collect(),
+            fillings,
+        })
     }
 
     /// A text without holes.
     pub(super) fn without(text: &'o [u8]) -> Holes<'o> {
-        Holes { text, places: Vec::new(), fillings: Vec::new() }
+        Holes {
+            text,
+            places: Vec::new(),
+            fillings: Vec::new(),
+        }
     }
 
     /// The filling of the hole at exactly this place.
     pub(super) fn at(&self, place: usize) -> Option<&Filling<'o>> {
-        self.places.binary_search(&place).ok().map(|index| &self.fillings[index])
+        self.places
+            .binary_search(&place)
+            .ok()
+            .map(|index| &self.fillings[index])
     }
 
     /// The holes in a part of the text, with their places.
@@ -80,7 +95,9 @@ impl<'o> Content<'o> {
             Val::Float(_) | Val::Complex(..) => Content::String(text.to_owned()),
             Val::List(list) => Content::List(list.clone()),
             Val::Map(map) => Content::Map(map.clone()),
-            Val::Text(Text { origin: Some(origin), .. }) => match origin.as_ref() {
+            Val::Text(Text {
+                origin: Some(origin), ..
+            }) => match origin.as_ref() {
                 Origin::Tree(tree) => {
                     let mut buffer = Buffer::new(Limits::OUTPUT);
                     format::print(tree, &mut buffer);
@@ -151,7 +168,9 @@ fn tree(value: &Val<'_>, buffer: &mut Buffer) {
             buffer.push_str("}");
         }
         Val::Text(text) => {
-            buffer.push_str(&super::quoted::double(&String::from_utf8_lossy(text.bytes.as_slice())));
+            buffer.push_str(&super::quoted::double(&String::from_utf8_lossy(
+                text.bytes.as_slice(),
+            )));
         }
         Val::Float(number) if !number.is_finite() => buffer.push_str("null"),
         other => json::write_value(other, false, buffer),

@@ -7,7 +7,12 @@ use crate::limits::Limits;
 
 /// The text with the values in it; `None` if it is no JSON. An error has its place in the text.
 pub(super) fn splice(holes: &Holes<'_>, limit: usize) -> Option<Result<String, (usize, Mistake)>> {
-    let mut scanner = Scanner { holes, at: 0, out: String::new(), limit };
+    let mut scanner = Scanner {
+        holes,
+        at: 0,
+        out: String::new(),
+        limit,
+    };
     match scanner.document() {
         Ok(()) => Some(Ok(scanner.out)),
         Err(Stop::NotJson) => None,
@@ -32,7 +37,11 @@ impl Scanner<'_> {
         self.space();
         self.value(0)?;
         self.space();
-        if self.at < self.holes.text.len() { Err(Stop::NotJson) } else { Ok(()) }
+        if self.at < self.holes.text.len() {
+            Err(Stop::NotJson)
+        } else {
+            Ok(())
+        }
     }
 
     fn value(&mut self, depth: u32) -> Result<(), Stop> {
@@ -40,7 +49,10 @@ impl Scanner<'_> {
             return Err(Stop::NotJson);
         }
         if let Some(filling) = self.holes.at(self.at) {
-            let json = filling.content.to_json(self.limit).map_err(|kind| Stop::Mistake(self.at, kind))?;
+            let json = filling
+                .content
+                .to_json(self.limit)
+                .map_err(|kind| Stop::Mistake(self.at, kind))?;
             self.out.push_str(&json);
             self.at += 1;
             return Ok(());
@@ -143,9 +155,14 @@ impl Scanner<'_> {
                     break;
                 }
                 Some(b'\\') => {
-                    let digits = if self.holes.text.get(self.at + 1) == Some(&b'u') { 4 } else { 0 };
+                    let digits = if self.holes.text.get(self.at + 1) == Some(&b'u') {
+                        4
+                    } else {
+                        0
+                    };
                     if self.holes.any_within(self.at, self.at + 2 + digits) {
-                        let kind = Mistake::Misplaced("an expression stands inside of an escape of a JSON string");
+                        let kind =
+                            Mistake::Misplaced("an expression stands inside of an escape of a JSON string");
                         return Err(Stop::Mistake(self.at, kind));
                     }
                     self.copy(2);
@@ -166,7 +183,10 @@ impl Scanner<'_> {
     /// Reads a number, `true`, `false` or `null`.
     fn word(&mut self) -> Result<(), Stop> {
         let rest = &self.holes.text[self.at..];
-        let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte)).count();
+        let length = rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+            .count();
         let word = std::str::from_utf8(&rest[..length]).map_err(|_| Stop::NotJson)?;
         let fits = serde_json::from_str::<serde_json::Value>(word).is_ok();
         if !fits || self.holes.any_within(self.at, self.at + length) {
@@ -177,7 +197,10 @@ impl Scanner<'_> {
     }
 
     fn space(&mut self) {
-        while self.byte().is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
+        while self
+            .byte()
+            .is_some_and(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+        {
             self.copy(1);
         }
     }
@@ -189,7 +212,8 @@ impl Scanner<'_> {
     /// Takes over so many of the author's bytes.
     fn copy(&mut self, length: usize) {
         let end = (self.at + length).min(self.holes.text.len());
-        self.out.push_str(&String::from_utf8_lossy(&self.holes.text[self.at..end]));
+        self.out
+            .push_str(&String::from_utf8_lossy(&self.holes.text[self.at..end]));
         self.at = end;
     }
 }

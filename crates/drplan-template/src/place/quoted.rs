@@ -84,7 +84,10 @@ pub(super) fn decode(holes: &Holes<'_>, start: usize, end: usize, style: Style) 
             continue;
         }
         let rest = &holes.text[at..end];
-        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let blanks = rest
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t'))
+            .count();
         match rest.get(blanks) {
             Some(b'\n' | b'\r') => {
                 at += blanks;
@@ -122,7 +125,10 @@ pub(super) enum Style {
 
 /// Folds the line breaks at the start of the text and the blanks around them; gives their length.
 fn fold(text: &[u8], parts: &mut Parts) -> usize {
-    let length = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count();
+    let length = text
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+        .count();
     let breaks = line_breaks(&text[..length]);
     if breaks <= 1 {
         parts.push(' ');
@@ -135,8 +141,11 @@ fn fold(text: &[u8], parts: &mut Parts) -> usize {
 
 fn line_breaks(text: &[u8]) -> usize {
     let newlines = text.iter().filter(|byte| **byte == b'\n').count();
-    let lone_returns =
-        text.iter().enumerate().filter(|(at, byte)| **byte == b'\r' && text.get(at + 1) != Some(&b'\n')).count();
+    let lone_returns = text
+        .iter()
+        .enumerate()
+        .filter(|(at, byte)| **byte == b'\r' && text.get(at + 1) != Some(&b'\n'))
+        .count();
     newlines + lone_returns
 }
 
@@ -145,7 +154,9 @@ fn escaped(holes: &Holes<'_>, at: usize, end: usize, parts: &mut Parts) -> Resul
     let bad = Mistake::NotYaml("an escape in double quotes is not one of YAML's");
     let letter = *holes.text[at..end].get(1).ok_or_else(|| bad.clone())?;
     if holes.at(at + 1).is_some() {
-        return Err(Mistake::Misplaced("an expression stands right behind a backslash in double quotes"));
+        return Err(Mistake::Misplaced(
+            "an expression stands right behind a backslash in double quotes",
+        ));
     }
     let digits = match letter {
         b'x' => 2,
@@ -154,13 +165,18 @@ fn escaped(holes: &Holes<'_>, at: usize, end: usize, parts: &mut Parts) -> Resul
         b'\n' | b'\r' => {
             let rest = &holes.text[at + 1..end];
             let newline = if rest.starts_with(b"\r\n") { 2 } else { 1 };
-            let blanks = rest[newline..].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+            let blanks = rest[newline..]
+                .iter()
+                .take_while(|byte| matches!(byte, b' ' | b'\t'))
+                .count();
             return Ok(1 + newline + blanks);
         }
         _ => 0,
     };
     if holes.any_within(at, at + 2 + digits) {
-        return Err(Mistake::Misplaced("an expression stands inside of an escape in double quotes"));
+        return Err(Mistake::Misplaced(
+            "an expression stands inside of an escape in double quotes",
+        ));
     }
     let simple = match letter {
         b'0' => '\0',
@@ -182,7 +198,10 @@ fn escaped(holes: &Holes<'_>, at: usize, end: usize, parts: &mut Parts) -> Resul
         b'P' => '\u{2029}',
         b'x' | b'u' | b'U' => {
             let unit = |from: usize| -> Option<u32> {
-                let digits = holes.text.get(from..from + digits).filter(|_| from + digits <= end)?;
+                let digits = holes
+                    .text
+                    .get(from..from + digits)
+                    .filter(|_| from + digits <= end)?;
                 u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
             };
             let first = unit(at + 2).ok_or_else(|| bad.clone())?;

@@ -33,7 +33,10 @@ pub(super) fn splice(holes: &Holes<'_>, scan: &Scan, limit: usize) -> Placed<Str
 
 impl Slot {
     fn first_hole(&self, holes: &Holes<'_>) -> usize {
-        holes.within(self.start, self.end).next().map_or(self.start, |(place, _)| place)
+        holes
+            .within(self.start, self.end)
+            .next()
+            .map_or(self.start, |(place, _)| place)
     }
 }
 
@@ -61,7 +64,9 @@ fn filled(holes: &Holes<'_>, slot: &Slot, limit: usize) -> Result<String, Mistak
         SlotKind::Entries { column, list, .. } => entries(holes, slot, *column, *list, limit)?,
     };
     if slot.is_key && text.chars().count() > KEY {
-        return Err(Mistake::Misplaced("an expression makes a key that is longer than YAML allows (1024 characters)"));
+        return Err(Mistake::Misplaced(
+            "an expression makes a key that is longer than YAML allows (1024 characters)",
+        ));
     }
     Ok(text)
 }
@@ -72,7 +77,13 @@ fn comment(holes: &Holes<'_>, start: usize, end: usize) -> String {
     let mut at = start;
     for (place, filling) in holes.within(start, end) {
         out.push_str(&String::from_utf8_lossy(&holes.text[at..place]));
-        out.extend(filling.text.chars().map(|character| if quoted::is_printable(character) { character } else { ' ' }));
+        out.extend(filling.text.chars().map(|character| {
+            if quoted::is_printable(character) {
+                character
+            } else {
+                ' '
+            }
+        }));
         at = place + 1;
     }
     out.push_str(&String::from_utf8_lossy(&holes.text[at..end]));
@@ -87,12 +98,20 @@ fn decoded(holes: &Holes<'_>, slot: &Slot, style: Style) -> Result<String, Mista
 fn scalar_text(holes: &Holes<'_>, start: usize, end: usize, style: Style) -> Result<String, Mistake> {
     let quotes = usize::from(style != Style::Plain);
     let parts = quoted::decode(holes, start + quotes, end - quotes, style)?;
-    Ok(parts.filled(|place| holes.at(place).map_or_else(String::new, |filling| filling.text.clone())))
+    Ok(parts.filled(|place| {
+        holes
+            .at(place)
+            .map_or_else(String::new, |filling| filling.text.clone())
+    }))
 }
 
 /// A string in the plainest style that keeps it one.
 fn string(text: &str) -> String {
-    if plain::is_safe(text) { text.to_owned() } else { quoted::double(text) }
+    if plain::is_safe(text) {
+        text.to_owned()
+    } else {
+        quoted::double(text)
+    }
 }
 
 /// A value on one line.
@@ -114,7 +133,10 @@ fn name(filling: &Filling<'_>) -> String {
 /// A scalar in double quotes; on one line the author's escapes stay as they are.
 fn double(holes: &Holes<'_>, slot: &Slot) -> Result<String, Mistake> {
     let text = decoded(holes, slot, Style::Double)?;
-    if holes.text[slot.start..slot.end].iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+    if holes.text[slot.start..slot.end]
+        .iter()
+        .any(|byte| matches!(byte, b'\n' | b'\r'))
+    {
         return Ok(quoted::double(&text));
     }
     let mut out = String::new();
@@ -131,17 +153,23 @@ fn double(holes: &Holes<'_>, slot: &Slot) -> Result<String, Mistake> {
 /// A block scalar as it is, if it holds the values exactly; else in double quotes.
 fn block_scalar(holes: &Holes<'_>, block: &Block, parent: i64) -> String {
     let in_block = |filling: &Filling<'_>| {
-        let further = filling.indent.map_or(0, |indent| indent.saturating_sub(block.indent));
+        let further = filling
+            .indent
+            .map_or(0, |indent| indent.saturating_sub(block.indent));
         filling.text.replace('\n', &format!("\n{}", " ".repeat(further)))
     };
-    let text = block.decode(holes).filled(|place| holes.at(place).map_or_else(String::new, in_block));
+    let text = block
+        .decode(holes)
+        .filled(|place| holes.at(place).map_or_else(String::new, in_block));
     let mut spliced = comment(holes, block.start, block.content);
     let mut fits = true;
     let mut at = block.content;
     for (place, filling) in holes.within(block.content, block.end) {
         spliced.push_str(&String::from_utf8_lossy(&holes.text[at..place]));
         let value = in_block(filling);
-        fits &= value.chars().all(|character| quoted::is_printable(character) || matches!(character, '\n' | '\t'));
+        fits &= value
+            .chars()
+            .all(|character| quoted::is_printable(character) || matches!(character, '\n' | '\t'));
         spliced.push_str(&value.replace('\n', &format!("\n{}", " ".repeat(block.indent))));
         at = place + 1;
     }
@@ -164,7 +192,9 @@ fn entries(
     list: bool,
     limit: usize,
 ) -> Result<String, Mistake> {
-    let Some(filling) = holes.at(slot.start) else { return Ok(String::new()) };
+    let Some(filling) = holes.at(slot.start) else {
+        return Ok(String::new());
+    };
     let lines = match &filling.content {
         Content::List(elements) if list => elements
             .iter()
@@ -176,9 +206,14 @@ fn entries(
                 let key = String::from_utf8(key.as_slice().to_vec()).map_err(|_| Mistake::NotUtf8)?;
                 let key = string(&key);
                 if key.chars().count() > KEY {
-                    return Err(Mistake::Misplaced("an expression makes a key that is longer than YAML allows (1024 characters)"));
+                    return Err(Mistake::Misplaced(
+                        "an expression makes a key that is longer than YAML allows (1024 characters)",
+                    ));
                 }
-                lines.push(format!("{key}: {}", value(&Content::of_element(&element)?, limit)?));
+                lines.push(format!(
+                    "{key}: {}",
+                    value(&Content::of_element(&element)?, limit)?
+                ));
             }
             lines
         }
@@ -191,19 +226,26 @@ fn entries(
 fn check_keys(holes: &Holes<'_>, scan: &Scan) -> Placed<()> {
     // The names of each map, and whether the author wrote them.
     let mut maps: BTreeMap<usize, BTreeMap<String, bool>> = BTreeMap::new();
-    let computed = scan.slots.iter().any(|slot| slot.is_key || matches!(slot.kind, SlotKind::Entries { .. }));
+    let computed = scan
+        .slots
+        .iter()
+        .any(|slot| slot.is_key || matches!(slot.kind, SlotKind::Entries { .. }));
     if !computed {
         return Ok(());
     }
-    let mut note = |map: usize, name: String, authored: bool, place: usize| {
-        match maps.entry(map).or_default().insert(name, authored) {
-            Some(before) if !(before && authored) => Err((place, Mistake::DuplicateKey)),
-            _ => Ok(()),
-        }
+    let mut note = |map: usize, name: String, authored: bool, place: usize| match maps
+        .entry(map)
+        .or_default()
+        .insert(name, authored)
+    {
+        Some(before) if !(before && authored) => Err((place, Mistake::DuplicateKey)),
+        _ => Ok(()),
     };
     for key in &scan.keys {
         let first = holes.within(key.start, key.end).next().map(|(place, _)| place);
-        let alone = holes.at(key.start).filter(|_| key.end == key.start + 1 && key.style == Style::Plain);
+        let alone = holes
+            .at(key.start)
+            .filter(|_| key.end == key.start + 1 && key.style == Style::Plain);
         let name = match alone {
             Some(filling) => name(filling),
             None => scalar_text(holes, key.start, key.end, key.style).map_err(|kind| (key.start, kind))?,
@@ -212,7 +254,10 @@ fn check_keys(holes: &Holes<'_>, scan: &Scan) -> Placed<()> {
     }
     for slot in &scan.slots {
         if let SlotKind::Entries { collection, .. } = slot.kind
-            && let Some(Filling { content: Content::Map(map), .. }) = holes.at(slot.start)
+            && let Some(Filling {
+                content: Content::Map(map),
+                ..
+            }) = holes.at(slot.start)
         {
             for (key, _) in map.entries() {
                 let name = String::from_utf8_lossy(key.as_slice()).into_owned();

@@ -56,12 +56,18 @@ fn refused(hole: &Hole<'_>, value: &str, before: &[u8]) -> Option<char> {
 /// Whether the segment of the path that a value is in has nothing but one or two dots.
 fn is_dots(url: &[u8], start: usize, end: usize) -> bool {
     let separates = |byte: &u8| b"/?#\\".contains(byte);
-    let path_end = url.iter().position(|byte| b"?#".contains(byte)).unwrap_or(url.len());
+    let path_end = url
+        .iter()
+        .position(|byte| b"?#".contains(byte))
+        .unwrap_or(url.len());
     if start > path_end {
         return false;
     }
     let from = url[..start].iter().rposition(separates).map_or(0, |at| at + 1);
-    let to = url[end..].iter().position(separates).map_or(url.len(), |at| end + at);
+    let to = url[end..]
+        .iter()
+        .position(separates)
+        .map_or(url.len(), |at| end + at);
     matches!(&url[from..to], b"." | b"..")
 }
 

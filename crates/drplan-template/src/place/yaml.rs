@@ -29,7 +29,11 @@ pub(super) enum SlotKind {
     Block(Block, i64),
     Comment,
     /// The entries of a map or list that stand among others, at this column of the map or list with this number.
-    Entries { column: usize, collection: usize, list: bool },
+    Entries {
+        column: usize,
+        collection: usize,
+        list: bool,
+    },
 }
 
 /// A key of the map with the number `map`.
@@ -127,7 +131,11 @@ impl Scanner<'_> {
             }
             self.token()?;
         }
-        if self.flows.is_empty() { Ok(()) } else { self.fail("a [ or { is never closed") }
+        if self.flows.is_empty() {
+            Ok(())
+        } else {
+            self.fail("a [ or { is never closed")
+        }
     }
 
     /// Skips white space, comments and line breaks; `false` at the end of the text.
@@ -221,7 +229,10 @@ impl Scanner<'_> {
     fn directive(&mut self) -> Scanned<()> {
         let end = self.line_end();
         if self.holes.any_within(self.at, end) {
-            return Err((self.at, Mistake::Misplaced("an expression stands in a YAML directive")));
+            return Err((
+                self.at,
+                Mistake::Misplaced("an expression stands in a YAML directive"),
+            ));
         }
         self.at = end;
         Ok(())
@@ -245,7 +256,10 @@ impl Scanner<'_> {
                 self.key = flow
                     .key
                     .filter(|key| !self.flows.is_empty() || one_line(key))
-                    .map(|key| Candidate { adjacent: Some(at), ..key });
+                    .map(|key| Candidate {
+                        adjacent: Some(at),
+                        ..key
+                    });
                 self.key_allowed = false;
                 self.awaiting = false;
                 Ok(())
@@ -291,7 +305,8 @@ impl Scanner<'_> {
     fn is_value(&self) -> bool {
         let adjacent = self.key.is_some_and(|key| key.adjacent == Some(self.at));
         let in_flow = !self.flows.is_empty();
-        self.is_blank(1) || (in_flow && (adjacent || self.byte(1).is_some_and(|next| b",[]{}".contains(&next))))
+        self.is_blank(1)
+            || (in_flow && (adjacent || self.byte(1).is_some_and(|next| b",[]{}".contains(&next))))
     }
 
     fn value(&mut self) -> Scanned<()> {
@@ -314,7 +329,8 @@ impl Scanner<'_> {
             self.note_key(key, level);
         } else {
             if !self.key_allowed {
-                return self.fail("a : with a space behind it cannot stand in a plain value; put it in quotes");
+                return self
+                    .fail("a : with a space behind it cannot stand in a plain value; put it in quotes");
             }
             let column = self.column();
             self.open_level(column);
@@ -330,7 +346,12 @@ impl Scanner<'_> {
             self.scan.slots[slot].is_key = true;
         }
         if let (Some((start, end, style)), Some(map)) = (key.scalar, map) {
-            self.scan.keys.push(Key { map, start, end, style });
+            self.scan.keys.push(Key {
+                map,
+                start,
+                end,
+                style,
+            });
         }
     }
 
@@ -342,7 +363,10 @@ impl Scanner<'_> {
         let length = self.holes.text[start..].iter().position(ends);
         let end = length.map_or(self.holes.text.len(), |length| start + length);
         if self.holes.any_within(start, end) {
-            return Err((start, Mistake::Misplaced("an expression stands in an anchor, an alias or a tag of YAML")));
+            return Err((
+                start,
+                Mistake::Misplaced("an expression stands in an anchor, an alias or a tag of YAML"),
+            ));
         }
         // An alias is a node; an anchor or a tag belongs to the node behind it, which has its place as a key.
         if byte == b'*' {
@@ -350,7 +374,8 @@ impl Scanner<'_> {
             self.key_allowed = false;
             self.awaiting = false;
         } else {
-            self.property.get_or_insert((self.at - self.line_start, self.line_start));
+            self.property
+                .get_or_insert((self.at - self.line_start, self.line_start));
         }
         self.at = end;
         Ok(())
@@ -393,7 +418,11 @@ impl Scanner<'_> {
                 }
             }
         }
-        let style = if quote == b'"' { Style::Double } else { Style::Single };
+        let style = if quote == b'"' {
+            Style::Double
+        } else {
+            Style::Single
+        };
         self.scalar(start, line_start, style);
         Ok(())
     }
@@ -452,7 +481,12 @@ impl Scanner<'_> {
             // The next line goes on with the scalar if it is indented enough and is no comment.
             let mut next = at;
             let mut line_start = self.line_start;
-            while let Some(byte) = self.holes.text.get(next).filter(|byte| byte.is_ascii_whitespace()) {
+            while let Some(byte) = self
+                .holes
+                .text
+                .get(next)
+                .filter(|byte| byte.is_ascii_whitespace())
+            {
                 next += 1;
                 if *byte == b'\n' {
                     line_start = next;
@@ -498,15 +532,22 @@ impl Scanner<'_> {
     /// place of them.
     fn entries(&mut self) -> Scanned<bool> {
         let start = self.at;
-        let Some(filling) = self.holes.at(start).filter(|_| self.flows.is_empty()) else { return Ok(false) };
+        let Some(filling) = self.holes.at(start).filter(|_| self.flows.is_empty()) else {
+            return Ok(false);
+        };
         let rest = &self.holes.text[start + 1..self.line_end()];
         let alone = rest.iter().all(u8::is_ascii_whitespace)
-            && self.holes.text[self.line_start..start].iter().all(|byte| *byte == b' ');
+            && self.holes.text[self.line_start..start]
+                .iter()
+                .all(|byte| *byte == b' ');
         if !alone || !(filling.content.is_tree() || filling.text.is_empty()) {
             return Ok(false);
         }
         let column = self.column();
-        let level = self.levels.last().map(|level| (level.column, level.number, level.dashes));
+        let level = self
+            .levels
+            .last()
+            .map(|level| (level.column, level.number, level.dashes));
         let list = matches!(filling.content, super::holes::Content::List(_));
         let among = level.is_some_and(|(level, _, _)| level == column);
         if !filling.content.is_tree() && !among {
@@ -524,13 +565,31 @@ impl Scanner<'_> {
                 };
                 return Err((start, Mistake::Misplaced(what)));
             }
-            self.slot(start, start + 1, SlotKind::Entries { column, collection: number, list });
+            self.slot(
+                start,
+                start + 1,
+                SlotKind::Entries {
+                    column,
+                    collection: number,
+                    list,
+                },
+            );
         } else if self.next_column() == Some(column) {
             self.open_level(column);
-            let Some(level) = self.levels.last_mut() else { return Ok(false) };
+            let Some(level) = self.levels.last_mut() else {
+                return Ok(false);
+            };
             level.dashes = list;
             let collection = level.number;
-            self.slot(start, start + 1, SlotKind::Entries { column, collection, list });
+            self.slot(
+                start,
+                start + 1,
+                SlotKind::Entries {
+                    column,
+                    collection,
+                    list,
+                },
+            );
         } else {
             return Ok(false);
         }
@@ -559,7 +618,11 @@ impl Scanner<'_> {
     fn open_level(&mut self, column: usize) {
         if self.levels.last().is_none_or(|level| level.column < column) {
             let number = self.number();
-            self.levels.push(Level { column, number, dashes: false });
+            self.levels.push(Level {
+                column,
+                number,
+                dashes: false,
+            });
         }
     }
 
@@ -569,7 +632,12 @@ impl Scanner<'_> {
     }
 
     fn slot(&mut self, start: usize, end: usize, kind: SlotKind) {
-        self.scan.slots.push(Slot { start, end, kind, is_key: false });
+        self.scan.slots.push(Slot {
+            start,
+            end,
+            kind,
+            is_key: false,
+        });
     }
 
     /// A node that begins here and is no scalar, if it may be a key.
@@ -587,7 +655,9 @@ impl Scanner<'_> {
 
     /// The column of the block collection around this place; -1 for none.
     fn parent(&self) -> i64 {
-        self.levels.last().map_or(-1, |level| i64::try_from(level.column).unwrap_or(i64::MAX))
+        self.levels
+            .last()
+            .map_or(-1, |level| i64::try_from(level.column).unwrap_or(i64::MAX))
     }
 
     fn column(&self) -> usize {
@@ -613,7 +683,9 @@ impl Scanner<'_> {
 
     fn line_end(&self) -> usize {
         let rest = &self.holes.text[self.at..];
-        rest.iter().position(|byte| *byte == b'\n').map_or(self.holes.text.len(), |length| self.at + length)
+        rest.iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(self.holes.text.len(), |length| self.at + length)
     }
 
     fn fail<T>(&self, reason: &'static str) -> Scanned<T> {
@@ -623,6 +695,5 @@ impl Scanner<'_> {
 
 fn marker_at(holes: &Holes<'_>, at: usize) -> bool {
     let rest = &holes.text[at..];
-    (rest.starts_with(b"---") || rest.starts_with(b"..."))
-        && rest.get(3).is_none_or(u8::is_ascii_whitespace)
+    (rest.starts_with(b"---") || rest.starts_with(b"...")) && rest.get(3).is_none_or(u8::is_ascii_whitespace)
 }

@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{LABEL_NAME_MAX, PARAMETER_NAME_MAX};
+use crate::{
+    Problem, ProblemKind,
+    limits::{LABEL_NAME_MAX, OBJECT_NAME_MAX, PARAMETER_NAME_MAX},
+};
 
 /// Whether `text` is a DNS-1123 label: lower-case letters, digits and `-`, at most 63, no `-` at either end.
 pub fn is_dns_label(text: &str) -> bool {
@@ -30,6 +33,17 @@ pub fn is_dns_subdomain(text: &str) -> bool {
                 && bytes.first().is_some_and(|b| *b != b'-')
                 && bytes.last().is_some_and(|b| *b != b'-')
         })
+}
+
+/// What is wrong with the `name` of a plan or an execution, which stands at `path`, if it does not fit into a label.
+pub fn too_long_for_label(path: &str, name: &str) -> Option<Problem> {
+    let kind = ProblemKind::TooMany {
+        what: "the number of characters of the name",
+        found: name.len() as u64,
+        max: OBJECT_NAME_MAX as u64,
+        remedy: "names of plans and executions become labels; choose a shorter one",
+    };
+    (name.len() > OBJECT_NAME_MAX).then(|| Problem::error(path, kind))
 }
 
 /// Whether `text` is a parameter name: `[A-Za-z_][A-Za-z0-9_-]{0,62}`.

@@ -21,6 +21,7 @@ mod workflow;
 
 use crate::{
     DRPlanExecutionSpec, DRPlanSpec, DRWorkflowSpec, Problems, canonical,
+    names::too_long_for_label,
     normalise::report::{Place, Report},
 };
 
@@ -52,14 +53,15 @@ pub fn normalise_execution(spec: &DRPlanExecutionSpec, namespace: &str) -> Norma
     normalise_execution_named(spec, namespace, None)
 }
 
-/// The canonical form of an execution of `namespace`; with its `name`, a message that shows the right manifest shows
-/// it complete.
+/// The canonical form of an execution of `namespace`; with its `name`, that is checked too, and a message that shows
+/// the right manifest shows it complete.
 pub fn normalise_execution_named(
     spec: &DRPlanExecutionSpec,
     namespace: &str,
     name: Option<&str>,
 ) -> Normalised<canonical::Request> {
     let mut report = Report::default();
+    report.extend(name.and_then(|name| too_long_for_label("metadata.name", name)));
     let value = execution::request(&mut report, &Place::new("spec"), spec, namespace, name);
     report.finish(value)
 }

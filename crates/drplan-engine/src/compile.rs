@@ -6,6 +6,7 @@ use drplan_api::{
     Problem, ProblemKind, Problems,
     canonical::{ParameterValue, Plan, Stage, Workflow, WorkflowUse},
     limits::{ACTION_MESSAGE_BYTES_MAX, OUTPUT_TEXTS_BYTES_MAX, RECORD_BYTES_MAX},
+    names::too_long_for_label,
     problem::any_error,
     status::FORMAT_VERSION,
 };
@@ -93,7 +94,9 @@ fn key_of(used: &WorkflowUse, namespace: &str) -> WorkflowKey {
 /// # Guarantees
 /// The same arguments give the same snapshot.
 pub fn compile(source: &PlanSource<'_>, execution: &ExecutionSource<'_>) -> Result<Compiled, Problems> {
-    let mut problems = Problems::new();
+    let mut problems: Problems = too_long_for_label("metadata.name", source.name)
+        .into_iter()
+        .collect();
     let after = order_stages(&source.plan.stages, &mut problems);
     let (workflows, positions) = gather_workflows(source, &mut problems);
     let mut stages = Vec::new();

@@ -125,6 +125,14 @@ impl Record {
         clock::now() > self.created().plus_millis(limit)
     }
 
+    /// Whether it has all of these labels.
+    pub fn has_labels(&self, wanted: &BTreeMap<&'static str, String>) -> bool {
+        let labels = self.meta.labels.as_ref();
+        wanted
+            .iter()
+            .all(|(name, value)| labels.and_then(|labels| labels.get(*name)) == Some(value))
+    }
+
     /// The value of one of our annotations.
     pub fn annotation(&self, name: &str) -> Option<&str> {
         annotation(&self.meta, name)

@@ -35,6 +35,10 @@ impl Report {
         self.problems.push(Problem::error(at.as_str(), kind));
     }
 
+    pub(super) fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.problems.extend(problems);
+    }
+
     pub(super) fn warn(&mut self, at: &Place, message: &str) {
         let message = message.to_owned();
         self.problems

@@ -6,8 +6,8 @@ use crate::{
     AnyShape, GoDuration, ProblemKind,
     any_shape::shape_name,
     canonical::Deferred,
-    limits::{OBJECT_NAME_MAX, TIMEOUT_SECONDS_MAX},
-    names::{is_dns_label, is_dns_subdomain},
+    limits::TIMEOUT_SECONDS_MAX,
+    names::{is_dns_label, is_dns_subdomain, too_long_for_label},
     normalise::report::{Place, Report},
 };
 
@@ -87,13 +87,7 @@ pub(super) fn object_name(
 
 /// Refuses the name of a plan or an execution that does not fit into a label.
 pub(super) fn short_name(report: &mut Report, at: &Place, name: &str) {
-    report.bound(
-        at,
-        "the number of characters of the name",
-        name.len(),
-        OBJECT_NAME_MAX,
-        "names of plans and executions become labels; choose a shorter one",
-    );
+    report.extend(too_long_for_label(at.as_str(), name));
 }
 
 pub(super) fn bad_name(report: &mut Report, at: &Place, found: &str, rule: &'static str) {

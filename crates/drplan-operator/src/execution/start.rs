@@ -347,15 +347,10 @@ impl Starting {
     /// Writes on the execution under which UID it was started, its labels and the finalizer.
     async fn mark_started(&self, record: &Record, request: &Request) -> Result<Record, StoreError> {
         let wanted = execution_labels(&request.plan, request.operation.name());
-        let labelled = wanted.iter().all(|(name, value)| {
-            record
-                .meta
-                .labels
-                .as_ref()
-                .and_then(|labels| labels.get(*name))
-                .is_some_and(|known| known == value)
-        });
-        if labelled && record.has_finalizer() && record.annotation(labels::STARTED_UID).is_some() {
+        if record.has_labels(&wanted)
+            && record.has_finalizer()
+            && record.annotation(labels::STARTED_UID).is_some()
+        {
             return Ok(record.clone());
         }
         fault::point("before-metadata").await;
@@ -372,6 +367,23 @@ impl Starting {
             .await?;
         fault::point("after-metadata").await;
         Ok(Record::of(raw))
+    }
+
+    /// Writes the labels by which people find the executions of a plan, on one that ends without having begun.
+    async fn label(&self, record: Record) -> Result<Record, StoreError> {
+        let Ok(request) = &record.request else {
+            return Ok(record);
+        };
+        let wanted = execution_labels(&request.plan, request.operation.name());
+        if record.has_labels(&wanted) {
+            return Ok(record);
+        }
+        let executions = &self.context.stores.executions;
+        let patch = json!({"labels": wanted});
+        executions
+            .merge_metadata(&record.meta, patch)
+            .await
+            .map(Record::of)
     }
 
     /// Writes what was decided. True if the execution has ended by it.
@@ -420,6 +432,7 @@ impl Starting {
         };
         status.completion_time = Some(now);
         derive(&mut status, now);
+        let record = self.label(record).await?;
         fault::point("before-end").await;
         let raw = self
             .context

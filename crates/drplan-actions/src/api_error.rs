@@ -72,6 +72,17 @@ impl ApiError {
         }
     }
 
+    /// An answer that says it is a success and is no object.
+    pub fn unreadable() -> Self {
+        Self {
+            kind: FailureKind::ApiUnavailable,
+            message: "the API server's answer is no object".to_owned(),
+            code: None,
+            retry_after_millis: None,
+            may_have_happened: true,
+        }
+    }
+
     /// Whether the same request may work later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         matches!(self.kind, FailureKind::ApiUnavailable | FailureKind::ApiConflict)
@@ -112,8 +123,11 @@ impl ApiError {
 
 /// The kind of failure that an answer is.
 fn kind_of(status: &Status) -> FailureKind {
-    // A webhook's refusal carries whatever code the webhook chose, 403 by default.
-    if status.message.starts_with("admission webhook ") && status.message.contains(" denied the request") {
+    // A webhook's or policy's refusal carries whatever code its author chose, 403 by default of webhooks.
+    let message = &status.message;
+    let by_webhook = message.starts_with("admission webhook ") && message.contains(" denied the request");
+    let by_policy = message.contains("ValidatingAdmissionPolicy '") && message.contains(" denied request: ");
+    if by_webhook || by_policy || is_for_a_terminating_namespace(status) {
         return FailureKind::Invalid;
     }
     match status.code {
@@ -123,6 +137,14 @@ fn kind_of(status: &Status) -> FailureKind {
         408 | 425 | 429 | 500.. => FailureKind::ApiUnavailable,
         _ => FailureKind::Invalid,
     }
+}
+
+/// Whether nothing can be made because the namespace is being deleted: said with 403, and yet no missing right.
+fn is_for_a_terminating_namespace(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .into_iter()
+        .any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// Whether the connection was never made, so that nothing was sent.
@@ -183,6 +205,12 @@ mod tests {
             403,
             "Forbidden",
             "admission webhook \"quota.example.com\" denied the request: too many",
+        );
+        assert_eq!(refusal.kind, FailureKind::Invalid);
+        let refusal = of(
+            403,
+            "Forbidden",
+            "jobs.batch \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: too many",
         );
         assert_eq!(refusal.kind, FailureKind::Invalid);
     }

@@ -1,4 +1,4 @@
-//! Performs and observes the effects of actions: HTTP calls and Jobs.
+//! Performs and observes the effects of actions: HTTP calls, Jobs and Kubernetes objects.
 //!
 //! [`Performer::perform`] does one [`ActionEffect`] as one [`Identity`] and answers with one [`Outcome`]. Nothing
 //! here decides whether anything is tried again, and nothing here writes a status: that is the engine's and the
@@ -11,12 +11,16 @@ pub mod http;
 pub mod identity;
 mod job;
 pub mod job_watch;
+mod object;
 mod text;
 
 use std::time::Duration;
 
 use drplan_api::status::ObjectRef;
-use drplan_engine::effect::{ActionEffect, Command, Failure, FailureKind, Outcome};
+use drplan_engine::{
+    effect::{ActionEffect, Command, EffectIdentity, Failure, FailureKind, Outcome},
+    object::{ObjectCommand, ObjectOutcome},
+};
 
 pub use api_error::ApiError;
 pub use http::{Destinations, HttpCaller, HttpSettings};
@@ -29,6 +33,7 @@ pub struct Performer {
     identities: IdentityClients,
     http: HttpCaller,
     jobs: JobWatch,
+    kinds: object::Kinds,
     relist: Duration,
 }
 
@@ -46,6 +51,7 @@ impl Performer {
             identities: IdentityClients::new(base),
             http,
             jobs,
+            kinds: object::Kinds::default(),
             relist,
         }
     }
@@ -76,6 +82,31 @@ impl Performer {
             Command::FindJob(job) => job::find(&jobs, &maker, job).await,
             Command::StopJob(job) => job::stop(&jobs, &maker, job).await,
         }
+    }
+
+    /// Does what `command` says to one object, as `identity`, for the action of `effect_identity`.
+    ///
+    /// # Errors
+    /// Why it did not work. Messages are one line, name the object and hold nothing of a Secret.
+    ///
+    /// # Guarantees
+    /// Performed again after a crash it finds what it made: nothing is created twice, and nothing deleted but the
+    /// object that the command names. It ends at the command's deadline, at most two requests later.
+    pub async fn perform_object(
+        &self,
+        identity: &Identity,
+        effect_identity: &EffectIdentity,
+        command: &ObjectCommand,
+    ) -> Result<ObjectOutcome, Failure> {
+        let client = self
+            .identities
+            .client(identity)
+            .map_err(|error| Failure::new(FailureKind::Render, error.to_string()))?;
+        let access = object::Access {
+            client,
+            kinds: self.kinds.clone(),
+        };
+        object::perform(&access, effect_identity, command).await
     }
 
     /// Lets Kubernetes delete the ended `job` after `seconds`; to be called once its result is stored.

@@ -1,8 +1,11 @@
 //! What is done to Kubernetes objects: the commands of Localization, Subscription and KubernetesResource actions, of
 //! their undo, and of the undo of Jobs.
 
-use drplan_api::{Time, canonical::PatchType, status::ObjectRef};
+use drplan_api::{ActionPath, Time, canonical::PatchType, status::ObjectRef};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::effect::EffectIdentity;
 
 /// What to do to one object. The `target` names apiVersion, kind and name, and a namespace that counts only where the
 /// kind has one.
@@ -98,6 +101,8 @@ pub enum ObjectOutcome {
     Found {
         /// Nothing, or its UID.
         before: Before,
+        /// Who made it, if an action did. After a crash this tells whether an intent without result had its effect.
+        marks: Option<Marks>,
         /// What stands at each list of the look that is there.
         lists: Vec<(String, Value)>,
     },
@@ -113,6 +118,29 @@ pub enum ObjectOutcome {
     Deleted(Deletion),
 }
 
+/// What an object that an action made tells about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// The UID of the execution that made it.
+    pub execution_uid: String,
+    /// The path of the action that made it.
+    pub action_path: String,
+    /// The field managers of everything but its status, sorted, each once.
+    pub managers: Vec<String>,
+}
+
+impl Marks {
+    /// Whether the action of this identity made it, in any attempt.
+    pub fn made_by(&self, identity: &EffectIdentity) -> bool {
+        self.execution_uid == identity.execution_uid && self.action_path == identity.path.as_str()
+    }
+
+    /// Whether nobody but `field_manager` has written fields of it, its status aside.
+    pub fn managed_only_by(&self, field_manager: &str) -> bool {
+        self.managers == [field_manager]
+    }
+}
+
 /// What a deletion met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
@@ -122,4 +150,66 @@ pub enum Deletion {
     WasAbsent,
     /// Another object of the name, which was left alone.
     WasReplaced,
+}
+
+/// Characters of each hash in a field manager: 40 bits tell the plans of a cluster and the actions of a plan apart, and
+/// the whole stays far below the 128 characters that Kubernetes allows.
+const MANAGER_HASH_LENGTH: usize = 10;
+
+/// The field manager of the action at `path` of the plan, and what those of all its actions begin with. The same in
+/// every execution, so that what an action does not write any more is taken off by its next Apply.
+pub fn field_manager(namespace: &str, plan: &str, path: &ActionPath) -> (String, String) {
+    let plan_managers = format!("drplan:{}:", short_hash(&format!("{namespace}/{plan}")));
+    (
+        format!("{plan_managers}{}", short_hash(path.as_str())),
+        plan_managers,
+    )
+}
+
+/// The first hex digits of the SHA-256 of `text`.
+fn short_hash(text: &str) -> String {
+    let mut hex: String = Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    hex.truncate(MANAGER_HASH_LENGTH);
+    hex
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_manager_follows_from_plan_and_path_alone() {
+        let path = |action: &str| ActionPath::recorded("db", "mysql", 0, action);
+        let (manager, plan_managers) = field_manager("shop", "failover", &path("switch"));
+        // printf %s shop/failover | sha256sum; printf %s 'db/mysql[0]/switch' | sha256sum
+        assert_eq!(plan_managers, "drplan:fc6e7f7e9e:");
+        assert_eq!(manager, "drplan:fc6e7f7e9e:a44f8e4427");
+        let (other, same_plan) = field_manager("shop", "failover", &path("announce"));
+        assert!(other != manager && other.starts_with(&plan_managers) && same_plan == plan_managers);
+        assert_ne!(
+            field_manager("bank", "failover", &path("switch")).1,
+            plan_managers
+        );
+    }
+
+    #[test]
+    fn marks_tell_the_action_and_strangers_among_the_managers() {
+        let identity = EffectIdentity {
+            execution_uid: "6f1e".to_owned(),
+            path: ActionPath::recorded("db", "mysql", 0, "switch"),
+        };
+        let marks = |uid: &str, path: &str, managers: &[&str]| Marks {
+            execution_uid: uid.to_owned(),
+            action_path: path.to_owned(),
+            managers: managers.iter().map(ToString::to_string).collect(),
+        };
+        assert!(marks("6f1e", "db/mysql[0]/switch", &[]).made_by(&identity));
+        assert!(!marks("6f1e", "db/mysql[1]/switch", &[]).made_by(&identity));
+        assert!(!marks("0000", "db/mysql[0]/switch", &[]).made_by(&identity));
+        assert!(marks("", "", &["drplan:a:b"]).managed_only_by("drplan:a:b"));
+        assert!(!marks("", "", &["drplan:a:b", "kubectl"]).managed_only_by("drplan:a:b"));
+    }
 }

@@ -1,0 +1,93 @@
+//! Creating an object, exactly once.
+
+use drplan_engine::{
+    effect::{EffectIdentity, Failure, FailureKind},
+    object::{ObjectOutcome, ObjectWrite},
+};
+use serde_json::Value;
+
+use super::{Stop, gone::wait_until_gone, live::Live, manifest, place::Place};
+use crate::deadline::Deadline;
+
+/// Creates `object`, or adopts it if this action of this execution made it before, in any attempt.
+///
+/// A namesake that is being deleted is waited for until the deadline. A request whose answer is lost is followed by a
+/// look. After the deadline nothing is created, only found.
+pub(super) async fn create(
+    place: &Place,
+    identity: &EffectIdentity,
+    write: &ObjectWrite,
+    object: &Value,
+    deadline: Deadline,
+) -> Result<ObjectOutcome, Stop> {
+    let mut object = manifest::placed(object, place)?;
+    manifest::mark(&mut object, &write.labels, &write.annotations);
+    let what = format!("create {place}");
+    while !deadline.passed() {
+        let answer = place
+            .post(&object, &write.field_manager, deadline.remaining())
+            .await;
+        let refusal = match answer {
+            Ok(made) => return Ok(created(&made)),
+            Err(refusal) => refusal,
+        };
+        let exists = refusal.error.kind == FailureKind::AlreadyExists;
+        if !exists && !refusal.error.may_have_happened {
+            return Err(refusal.stop(&what));
+        }
+        let namesake = match place.read(deadline).await {
+            Ok(Some(live)) if live.made_by(identity) => return Ok(created(&live)),
+            Ok(live) => live.filter(|_| exists),
+            // Nothing more is known than that it may be there: a repeat adopts it.
+            Err(_) if !exists => return Err(refusal.stop(&what)),
+            // It may be ours: then it is a failure that leaves something behind.
+            Err(unread) if unread.error.kind == FailureKind::Forbidden => {
+                let message = format!("{what}: it exists; whose it is cannot be read: {}", unread.error);
+                return Err(Failure::new(FailureKind::OutcomeUnknown, message).into());
+            }
+            Err(unread) => return Err(unread.stop(&what)),
+        };
+        match namesake {
+            Some(live) if live.is_being_deleted() => match wait_until_gone(place, live.uid(), deadline).await
+            {
+                Err(Stop::Failed(failure)) if failure.kind == FailureKind::Timeout => {
+                    return Err(foreign(place, &live).into());
+                }
+                waited => waited?,
+            },
+            Some(live) => return Err(foreign(place, &live).into()),
+            None if !exists => return Err(refusal.stop(&what)),
+            // Gone between the two requests.
+            None => {}
+        }
+    }
+    match place
+        .read(deadline)
+        .await
+        .map_err(|refusal| refusal.stop(&what))?
+    {
+        Some(live) if live.made_by(identity) => Ok(created(&live)),
+        Some(live) => Err(foreign(place, &live).into()),
+        None => {
+            let message = format!("{place} was never created: the time for it was over");
+            Err(Failure::new(FailureKind::NotCreated, message).into())
+        }
+    }
+}
+
+fn created(live: &Live) -> ObjectOutcome {
+    ObjectOutcome::Written {
+        uid: live.uid().to_owned(),
+        created: true,
+    }
+}
+
+fn foreign(place: &Place, live: &Live) -> Failure {
+    let how = match live.is_being_deleted() {
+        true => format!("is still being deleted ({})", live.held_by()),
+        false => {
+            "was not made by this action of this execution: delete it, or use operation Apply".to_owned()
+        }
+    };
+    Failure::new(FailureKind::AlreadyExists, format!("{place} exists and {how}"))
+}

@@ -1,21 +1,22 @@
-//! Problems inside a workflow: what can be told from its text alone, and what its values reveal.
+//! Problems inside a workflow that its text alone shows.
+
+mod values;
 
 use drplan_api::{
-    Problem, ProblemKind, Problems, Time,
+    Problem, ProblemKind, Problems,
     canonical::{Action, Doing, Job, JobName, Work, Workflow},
     names::is_dns_label,
-    status::DRPlanExecutionStatus,
 };
-use drplan_template::{Template, Value};
+use drplan_template::Template;
 use serde_json::Value as Json;
 
 use crate::{
-    data::{FIELDS, OUTPUT_FIELDS, data},
-    graph::ActionIndex,
+    data::{FIELDS, OUTPUT_FIELDS},
     parameters::convert,
-    run::Run,
-    texts::{Place, Text, texts},
+    texts::texts,
 };
+
+pub(crate) use values::check_values;
 
 /// Methods that an HTTP action may use.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -249,103 +250,5 @@ fn check_references(
             position,
             format!("`.{field}` does not exist; templates see .{}", FIELDS.join(", .")),
         );
-    }
-}
-
-/// Problems that the values of a run reveal: numbers and durations that are none, names and namespaces that cannot
-/// be, and, as warnings, texts that would not render.
-pub(crate) fn check_values(run: &Run, served_namespaces: Option<&[String]>, problems: &mut Problems) {
-    for (stage, of_stage) in run.snapshot.stages.iter().enumerate() {
-        for (workflow, used) in of_stage.uses.iter().enumerate() {
-            let spec = &run.snapshot.workflows[used.workflow];
-            let object = format!(
-                "DRWorkflow {}/{} as spec.stages[{stage}].workflows[{workflow}]",
-                spec.namespace, spec.name
-            );
-            for (action, one) in spec.spec.actions.iter().enumerate() {
-                let at = ActionIndex {
-                    stage,
-                    workflow,
-                    action,
-                };
-                // Only what outputs do not decide is known now; the record is empty, so they are not there.
-                let data = data(run, &DRPlanExecutionStatus::default(), at, Time::from_millis(0));
-                let doings = [
-                    (String::new(), Some(&one.doing)),
-                    (".rollback".to_owned(), one.rollback.as_ref()),
-                ];
-                for (prefix, doing) in doings {
-                    for text in doing.into_iter().flat_map(texts) {
-                        let path = format!("spec.actions[{action}]{prefix}.{}", text.field);
-                        let found = check_value(&text, &data, served_namespaces, path);
-                        problems.extend(found.map(|problem| problem.of(&object)));
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn check_value(text: &Text, data: &Value, served: Option<&[String]>, path: String) -> Option<Problem> {
-    let template = Template::parse(&text.source).ok()?;
-    let references = template.references();
-    if !references.outputs.is_empty()
-        || references.outputs_dynamic.is_some()
-        || references.root_dynamic.is_some()
-    {
-        return None;
-    }
-    let rendered = match text.place {
-        Place::Url => template.render_url(data),
-        Place::Header => template.render_header(data),
-        Place::Body => template.render_body(data),
-        Place::Yaml => template.render_yaml(data),
-        Place::Plain | Place::Field | Place::Duration | Place::Integer | Place::Number => {
-            template.render_text(data)
-        }
-    };
-    let rendered = match rendered {
-        Ok(rendered) => rendered,
-        Err(error) => {
-            let message = format!("would not render with the values of this plan: {error}");
-            return Some(Problem::warning(path, ProblemKind::Template { message }));
-        }
-    };
-    let trimmed = rendered.trim();
-    let wrong = |expected: &str| {
-        Some(template_problem(
-            path.clone(),
-            format!("renders to what is not {expected}"),
-        ))
-    };
-    match text.place {
-        Place::Duration => match trimmed.parse::<drplan_api::GoDuration>() {
-            Ok(duration) if duration.as_millis() <= drplan_api::limits::TIMEOUT_SECONDS_MAX * 1000 => None,
-            Ok(_) => wrong("at most 24h"),
-            Err(source) => Some(Problem::error(path, ProblemKind::Duration { source })),
-        },
-        Place::Integer if trimmed.parse::<i64>().is_err() => wrong("a whole number"),
-        Place::Number if trimmed.parse::<f64>().is_err() => wrong("a number"),
-        Place::Plain if text.field.ends_with(".namespace") && !trimmed.is_empty() => {
-            let outside = served.is_some_and(|served| !served.iter().any(|one| one == trimmed));
-            if outside && text.field == "job.namespace" {
-                let kind = ProblemKind::NamespaceNotServed {
-                    namespace: trimmed.to_owned(),
-                };
-                Some(Problem::error(path, kind))
-            } else if !is_dns_label(trimmed) {
-                wrong("a namespace: lower-case letters, digits and -")
-            } else {
-                None
-            }
-        }
-        Place::Plain
-        | Place::Url
-        | Place::Header
-        | Place::Body
-        | Place::Yaml
-        | Place::Field
-        | Place::Integer
-        | Place::Number => None,
     }
 }

@@ -1,2 +1,7 @@
-//! kubectl-drplan.
-mod check;
+//! `kubectl drplan`: checks, runs, watches, cancels and undoes disaster-recovery plans.
+
+pub mod check;
+pub mod command;
+pub mod exit;
+pub mod options;
+mod screen;

@@ -173,23 +173,36 @@ fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
 fn yaml_error(text: &str, error: &serde_saphyr::Error) -> YamlError {
     let error = error.without_snippet();
     let span = error.location().map_or(0..0, |location| {
+        let at = offset_of(text, location.line(), location.column());
         // An error points at a place; its character is what can be shown.
-        let at = bytes_of(location).start.min(text.len());
-        let at = (0..=at)
-            .rev()
-            .find(|at| text.is_char_boundary(*at))
-            .unwrap_or(0);
         let length = text[at..].chars().next().map_or(0, char::len_utf8);
         at..at + length
     });
     // The place is told beside the message.
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or(&message);
-    let message = message.rsplit_once("\n -->").map_or(message, |(message, _)| message);
+    let message = message
+        .rsplit_once("\n -->")
+        .map_or(message, |(message, _)| message);
     YamlError {
         span,
         message: message.trim().to_owned(),
     }
+}
+
+/// The byte of a line and column, both from 1; the end of the text if there is no such place.
+fn offset_of(text: &str, line: u64, column: u64) -> usize {
+    let line = usize::try_from(line.saturating_sub(1)).unwrap_or(usize::MAX);
+    let column = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
+    let mut start = 0;
+    for (number, content) in text.split_inclusive('\n').enumerate() {
+        if number == line {
+            let of_column = content.char_indices().nth(column);
+            return start + of_column.map_or(content.trim_end_matches(['\n', '\r']).len(), |(at, _)| at);
+        }
+        start += content.len();
+    }
+    text.len()
 }
 
 fn bytes_of(location: Location) -> Range<usize> {

@@ -7,6 +7,7 @@ mod e2e_cancel;
 mod e2e_course;
 mod e2e_deletion;
 mod e2e_edits;
+mod e2e_examples;
 mod e2e_kubectl;
 mod e2e_lock;
 mod e2e_writes;

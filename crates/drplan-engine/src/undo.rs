@@ -32,29 +32,45 @@ pub fn undo_of(action: &Action, recorded: &ActionStatus, undone: Option<&UndoneA
         StepPhase::Pending | StepPhase::Skipped => false,
     };
     if !owed {
-        let why = if recorded.phase == StepPhase::Failed { "it failed without any effect" } else { "it did not run" };
+        let why = if recorded.phase == StepPhase::Failed {
+            "it failed without any effect"
+        } else {
+            "it did not run"
+        };
         return Undo::Nothing(why.to_owned());
     }
     if action.rollback.is_some() {
         return Undo::Rollback;
     }
     match &action.doing.work {
-        Work::Http(_) => Undo::Nothing("an HTTP call has no undo but its rollback, and none is defined".to_owned()),
+        Work::Http(_) => {
+            Undo::Nothing("an HTTP call has no undo but its rollback, and none is defined".to_owned())
+        }
         Work::Job(_) => of_created(recorded.outputs.job_ref.as_ref()),
-        Work::Localization(localization) => {
-            of_object(localization.operation, recorded, recorded.outputs.localization_ref.as_ref())
-        }
-        Work::Subscription(subscription) => {
-            of_object(subscription.operation, recorded, recorded.outputs.subscription_ref.as_ref())
-        }
-        Work::KubernetesResource(resource) => {
-            of_object(resource.operation, recorded, recorded.outputs.resource_ref.as_ref())
-        }
+        Work::Localization(localization) => of_object(
+            localization.operation,
+            recorded,
+            recorded.outputs.localization_ref.as_ref(),
+        ),
+        Work::Subscription(subscription) => of_object(
+            subscription.operation,
+            recorded,
+            recorded.outputs.subscription_ref.as_ref(),
+        ),
+        Work::KubernetesResource(resource) => of_object(
+            resource.operation,
+            recorded,
+            recorded.outputs.resource_ref.as_ref(),
+        ),
     }
 }
 
 fn made_job(recorded: &ActionStatus) -> bool {
-    recorded.outputs.job_ref.as_ref().is_some_and(|job| job.uid.is_some())
+    recorded
+        .outputs
+        .job_ref
+        .as_ref()
+        .is_some_and(|job| job.uid.is_some())
 }
 
 fn of_created(object: Option<&ObjectRef>) -> Undo {
@@ -72,12 +88,21 @@ fn of_object(operation: Operation, recorded: &ActionStatus, object: Option<&Obje
         Operation::Apply if recorded.created => of_created(object),
         // The answer was lost: whether the object is ours, it says itself.
         Operation::Apply if was_absent && recorded.phase != StepPhase::Succeeded => match object {
-            Some(object) => Undo::DeleteIfOurs(ObjectRef { uid: None, ..object.clone() }),
+            Some(object) => Undo::DeleteIfOurs(ObjectRef {
+                uid: None,
+                ..object.clone()
+            }),
             None => of_created(None),
         },
-        Operation::Apply => Undo::Nothing("it was applied over an object that was there, and no rollback is defined".to_owned()),
-        Operation::Patch => Undo::Nothing("a patch has no undo but its rollback, and none is defined".to_owned()),
-        Operation::Delete => Undo::Nothing("a deletion has no undo but its rollback, and none is defined".to_owned()),
+        Operation::Apply => Undo::Nothing(
+            "it was applied over an object that was there, and no rollback is defined".to_owned(),
+        ),
+        Operation::Patch => {
+            Undo::Nothing("a patch has no undo but its rollback, and none is defined".to_owned())
+        }
+        Operation::Delete => {
+            Undo::Nothing("a deletion has no undo but its rollback, and none is defined".to_owned())
+        }
     }
 }
 
@@ -95,8 +120,16 @@ mod tests {
     use super::*;
 
     fn action(work: Work, rollback: bool) -> Action {
-        let doing = Doing { timeout: None, retry: None, work };
-        Action { name: ActionName::new("a").unwrap(), rollback: rollback.then(|| doing.clone()), doing }
+        let doing = Doing {
+            timeout: None,
+            retry: None,
+            work,
+        };
+        Action {
+            name: ActionName::new("a").unwrap(),
+            rollback: rollback.then(|| doing.clone()),
+            doing,
+        }
     }
 
     fn http() -> Work {
@@ -127,17 +160,34 @@ mod tests {
 
     fn resource(operation: Operation) -> Work {
         let patch_type = PatchType::Merge;
-        Work::KubernetesResource(Resource { operation, manifest: String::new(), patch_type, force: false })
+        Work::KubernetesResource(Resource {
+            operation,
+            manifest: String::new(),
+            patch_type,
+            force: false,
+        })
     }
 
     fn object(uid: Option<&str>) -> ObjectRef {
-        ObjectRef { name: "o".into(), uid: uid.map(str::to_owned), ..ObjectRef::default() }
+        ObjectRef {
+            name: "o".into(),
+            uid: uid.map(str::to_owned),
+            ..ObjectRef::default()
+        }
     }
 
     fn recorded(phase: StepPhase, effect_possible: bool, uid: Option<&str>) -> ActionStatus {
-        let outputs =
-            Outputs { job_ref: Some(object(uid)), resource_ref: Some(object(uid)), ..Outputs::default() };
-        ActionStatus { phase, effect_possible, outputs, ..ActionStatus::default() }
+        let outputs = Outputs {
+            job_ref: Some(object(uid)),
+            resource_ref: Some(object(uid)),
+            ..Outputs::default()
+        };
+        ActionStatus {
+            phase,
+            effect_possible,
+            outputs,
+            ..ActionStatus::default()
+        }
     }
 
     fn check(action: &Action, recorded: &ActionStatus, expected: Result<Undo, &str>) {
@@ -152,18 +202,62 @@ mod tests {
     #[test]
     fn undone_is_what_may_have_had_an_effect_by_rollback_or_by_deletion() {
         use StepPhase::{Failed, Running, Skipped, Succeeded};
-        check(&action(http(), true), &recorded(Succeeded, false, None), Ok(Undo::Rollback));
-        check(&action(http(), true), &recorded(Running, false, None), Ok(Undo::Rollback));
-        check(&action(http(), true), &recorded(Failed, true, None), Ok(Undo::Rollback));
-        check(&action(http(), true), &recorded(Failed, false, None), Err("without any effect"));
-        check(&action(http(), true), &recorded(Skipped, false, None), Err("did not run"));
-        check(&action(http(), false), &recorded(Succeeded, false, None), Err("no undo"));
-        check(&action(job(), false), &recorded(Failed, false, Some("u")), Ok(Undo::Delete(object(Some("u")))));
-        check(&action(job(), false), &recorded(Running, true, None), Ok(Undo::DeleteIfOurs(object(None))));
+        check(
+            &action(http(), true),
+            &recorded(Succeeded, false, None),
+            Ok(Undo::Rollback),
+        );
+        check(
+            &action(http(), true),
+            &recorded(Running, false, None),
+            Ok(Undo::Rollback),
+        );
+        check(
+            &action(http(), true),
+            &recorded(Failed, true, None),
+            Ok(Undo::Rollback),
+        );
+        check(
+            &action(http(), true),
+            &recorded(Failed, false, None),
+            Err("without any effect"),
+        );
+        check(
+            &action(http(), true),
+            &recorded(Skipped, false, None),
+            Err("did not run"),
+        );
+        check(
+            &action(http(), false),
+            &recorded(Succeeded, false, None),
+            Err("no undo"),
+        );
+        check(
+            &action(job(), false),
+            &recorded(Failed, false, Some("u")),
+            Ok(Undo::Delete(object(Some("u")))),
+        );
+        check(
+            &action(job(), false),
+            &recorded(Running, true, None),
+            Ok(Undo::DeleteIfOurs(object(None))),
+        );
         let create = action(resource(Operation::Create), false);
-        check(&create, &recorded(Succeeded, false, Some("u")), Ok(Undo::Delete(object(Some("u")))));
-        check(&create, &recorded(Failed, true, None), Ok(Undo::DeleteIfOurs(object(None))));
-        check(&action(resource(Operation::Delete), false), &recorded(Succeeded, false, None), Err("deletion"));
+        check(
+            &create,
+            &recorded(Succeeded, false, Some("u")),
+            Ok(Undo::Delete(object(Some("u")))),
+        );
+        check(
+            &create,
+            &recorded(Failed, true, None),
+            Ok(Undo::DeleteIfOurs(object(None))),
+        );
+        check(
+            &action(resource(Operation::Delete), false),
+            &recorded(Succeeded, false, None),
+            Err("deletion"),
+        );
     }
 
     #[test]
@@ -174,19 +268,49 @@ mod tests {
             before: Some(before.to_owned()),
             ..recorded(phase, true, Some("u"))
         };
-        check(&apply, &with(StepPhase::Succeeded, true, ABSENT), Ok(Undo::Delete(object(Some("u")))));
-        check(&apply, &with(StepPhase::Succeeded, false, ABSENT), Err("was there"));
+        check(
+            &apply,
+            &with(StepPhase::Succeeded, true, ABSENT),
+            Ok(Undo::Delete(object(Some("u")))),
+        );
+        check(
+            &apply,
+            &with(StepPhase::Succeeded, false, ABSENT),
+            Err("was there"),
+        );
         check(&apply, &with(StepPhase::Succeeded, false, "u"), Err("was there"));
-        check(&apply, &with(StepPhase::Failed, false, ABSENT), Ok(Undo::DeleteIfOurs(object(None))));
+        check(
+            &apply,
+            &with(StepPhase::Failed, false, ABSENT),
+            Ok(Undo::DeleteIfOurs(object(None))),
+        );
         check(&apply, &with(StepPhase::Failed, false, "u"), Err("was there"));
     }
 
     #[test]
     fn what_an_earlier_revert_undid_is_left() {
-        let undone = UndoneAction { done: true, by: "revert-1".into(), ..UndoneAction::default() };
-        let found = undo_of(&action(http(), true), &recorded(StepPhase::Succeeded, false, None), Some(&undone));
+        let undone = UndoneAction {
+            done: true,
+            by: "revert-1".into(),
+            ..UndoneAction::default()
+        };
+        let found = undo_of(
+            &action(http(), true),
+            &recorded(StepPhase::Succeeded, false, None),
+            Some(&undone),
+        );
         assert_eq!(found, Undo::Nothing("undone by revert-1".into()));
-        let begun = UndoneAction { done: false, ..undone };
-        assert_eq!(undo_of(&action(http(), true), &recorded(StepPhase::Succeeded, false, None), Some(&begun)), Undo::Rollback);
+        let begun = UndoneAction {
+            done: false,
+            ..undone
+        };
+        assert_eq!(
+            undo_of(
+                &action(http(), true),
+                &recorded(StepPhase::Succeeded, false, None),
+                Some(&begun)
+            ),
+            Undo::Rollback
+        );
     }
 }

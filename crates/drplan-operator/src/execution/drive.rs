@@ -206,7 +206,8 @@ impl Drive {
                 Ok(step) => step,
                 Err(error) => return Driven::Broke(error.to_string()),
             };
-            if step.status != self.status || !self.is_stored {
+            let changed = step.status != self.status || !self.is_stored;
+            if changed {
                 match self.persist(&step).await {
                     Persisted::Yes => {}
                     Persisted::Overtaken => {
@@ -220,14 +221,18 @@ impl Drive {
                         continue;
                     }
                 }
-            } else if !step.effects.is_empty() && !self.is_proven(&step.effects) {
-                // Nothing was written just now: make sure that nobody else acts on the run before anything is sent.
+            }
+            // All of them are recorded by now, or of no consequence.
+            self.results.clear();
+            if !step.effects.is_empty() && !self.is_proven(&step.effects) {
+                // Make sure that nobody else acts on the run before anything is sent.
                 self.in_doubt = true;
                 self.places.clear();
                 continue;
             }
-            // All of them are recorded by now, or of no consequence.
-            self.results.clear();
+            if !changed {
+                self.tell(&step);
+            }
             self.perform(step.effects);
             self.drop_what_has_ended();
             self.clear_commands().await;
@@ -304,13 +309,15 @@ impl Drive {
     async fn persist(&mut self, step: &Step) -> Persisted {
         let (before, after) = self.fault_points(step);
         fault::point(before).await;
+        // It proves what held when it was asked for: this process may stand still before it learns of the answer.
+        let asked = Instant::now();
         match write(&self.context, &self.record.meta, &step.status).await {
             Written::Stored(meta) => {
                 fault::point(after).await;
                 self.record.meta = *meta;
                 self.status = step.status.clone();
                 self.is_stored = true;
-                self.proof = Instant::now();
+                self.proof = asked;
                 self.backoff = BACKOFF.0;
                 self.lost_contact = None;
                 self.tell(step);
@@ -421,6 +428,7 @@ impl Drive {
     /// Reads the object again after a conflict or a lost answer. False if it could not be read (`in_doubt` stays) or
     /// the run is another's (`in_doubt` is cleared).
     async fn read_again(&mut self) -> bool {
+        let asked = Instant::now();
         match reread(&self.context, &self.record.meta).await {
             Ok(Reread::Ours(record, status)) => {
                 if status.epoch.is_some() {
@@ -432,7 +440,7 @@ impl Drive {
                     self.tell(&step);
                 }
                 self.record = *record;
-                self.proof = Instant::now();
+                self.proof = asked;
                 self.in_doubt = false;
                 self.take_commands().await;
                 true
@@ -670,12 +678,14 @@ impl Drive {
         }
     }
 
-    /// Whether the object as last seen by the watch asks for something that is not known yet.
+    /// Whether the object as last seen by the watch asks for something that is not known yet, or is another process's.
     fn concerns(&mut self) -> bool {
         let card = self.cards.borrow_and_update().clone();
         let annotated = |name: &str| crate::record::annotation(&card.metadata, name).is_some();
         let deleting = card.metadata.deletion_timestamp.is_some() && !self.record.is_deleting();
-        annotated(labels::CANCEL) || annotated(labels::RESUME) || deleting
+        let process = card.status.process.as_deref();
+        let deposed = process.is_some_and(|process| process != self.context.epoch.process);
+        annotated(labels::CANCEL) || annotated(labels::RESUME) || deleting || deposed
     }
 
     /// Waits a little after an API server that did not answer; what arrives meanwhile is kept.

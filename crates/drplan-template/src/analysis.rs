@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::Position;
 use crate::functions::{Function, Task};
 use crate::node::{Branch, Command, List, Node, Operand, OperandKind, Pipeline, Program};
+use crate::position::Lines;
 use crate::references::References;
 
 /// What the program refers to.
-pub(crate) fn references(program: &Program, source: &str) -> References {
+pub(crate) fn references<'p>(program: &'p Program, source: &'p str) -> References {
     let mut analysis = Analysis {
         program,
-        source,
+        lines: Lines::of(source),
         found: References::default(),
         variables: vec![("$", Meaning::from([Part::Root]))],
         walked: BTreeSet::new(),
@@ -40,7 +40,7 @@ type Meaning = BTreeSet<Part>;
 
 struct Analysis<'p> {
     program: &'p Program,
-    source: &'p str,
+    lines: Lines<'p>,
     found: References,
     variables: Vec<(&'p str, Meaning)>,
     /// The templates walked so far, with the meaning that `.` had.
@@ -143,7 +143,7 @@ impl<'p> Analysis<'p> {
         arguments: &'p [Operand],
         dot: &Meaning,
     ) -> Meaning {
-        let position = Position::of(self.source, offset);
+        let position = self.lines.position(offset);
         self.found
             .functions
             .entry(function.name().to_owned())
@@ -203,7 +203,7 @@ impl<'p> Analysis<'p> {
     }
 
     fn field(&mut self, of: &Meaning, name: &str, offset: usize) -> Meaning {
-        let position = Position::of(self.source, offset);
+        let position = self.lines.position(offset);
         let mut meaning = Meaning::new();
         for part in of {
             match part {
@@ -233,7 +233,7 @@ impl<'p> Analysis<'p> {
 
     /// Notes that a part of the data is used as a whole.
     fn used(&mut self, meaning: &Meaning, offset: usize) {
-        let position = Position::of(self.source, offset);
+        let position = self.lines.position(offset);
         for part in meaning {
             match part {
                 Part::Root => _ = self.found.root_dynamic.get_or_insert(position),

@@ -9,6 +9,33 @@ pub struct Position {
     pub column: u32,
 }
 
+/// Where the lines of a source begin, for many positions in it.
+pub(crate) struct Lines<'s> {
+    source: &'s str,
+    starts: Vec<usize>,
+}
+
+impl<'s> Lines<'s> {
+    pub(crate) fn of(source: &'s str) -> Lines<'s> {
+        let breaks = source.match_indices('\n').map(|(at, _)| at + 1);
+        Lines {
+            source,
+            starts: std::iter::once(0).chain(breaks).collect(),
+        }
+    }
+
+    /// The line and column of the byte `offset`.
+    pub(crate) fn position(&self, offset: usize) -> Position {
+        let line = self.starts.partition_point(|start| *start <= offset) - 1;
+        let rest = &self.source[self.starts[line]..];
+        let column = Position::of(rest, offset - self.starts[line]).column;
+        Position {
+            line: u32::try_from(line + 1).unwrap_or(u32::MAX),
+            column,
+        }
+    }
+}
+
 impl Position {
     /// The line and column of the byte `offset` of `source`; the end, if the offset lies beyond it.
     pub(crate) fn of(source: &str, offset: usize) -> Position {

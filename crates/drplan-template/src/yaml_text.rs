@@ -293,7 +293,8 @@ fn double_quoted(text: &str, indent: usize, is_key: bool, buffer: &mut Buffer) {
             '\u{85}' => buffer.push_str("\\N"),
             '\u{2028}' => buffer.push_str("\\L"),
             '\u{2029}' => buffer.push_str("\\P"),
-            plain if is_yaml_printable(plain) => buffer.push_char(plain),
+            // libyaml takes every character for a byte order mark if the first one is.
+            plain if is_yaml_printable(plain) && !text.starts_with('\u{FEFF}') => buffer.push_char(plain),
             other => {
                 let code = u32::from(other);
                 buffer.push_str(&match code {

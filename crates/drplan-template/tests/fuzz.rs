@@ -44,7 +44,7 @@ fn mutated_templates_do_no_harm() {
     let sources: Vec<&str> = entries.iter().map(|entry| entry.source.as_str()).collect();
     let data = corpus::data();
     let mut random = Random(seed);
-    let mut answered = 0;
+    let (mut answered, mut compared) = (0, 0);
     for round in 0..rounds {
         let source = mutated(&sources, &mut random);
         let started = Instant::now();
@@ -82,6 +82,7 @@ fn mutated_templates_do_no_harm() {
         if let Some(go) = &mut go
             && is_comparable(&source, &text)
         {
+            compared += 1;
             let theirs = go.render(&source);
             let ours = text.as_ref().ok();
             assert_eq!(
@@ -91,6 +92,7 @@ fn mutated_templates_do_no_harm() {
             );
         }
     }
+    println!("{answered} rendered, {compared} compared with Go");
     assert!(
         answered > rounds / 100,
         "{answered} of {rounds} rendered: the mutation leaves nothing whole"
@@ -109,6 +111,10 @@ fn is_comparable(source: &str, text: &Result<String, TemplateError>) -> bool {
             ..
         })
     );
+    // An address is printed by %p, which need not stand together in the source.
+    if text.as_ref().is_ok_and(|text| text.contains("c000000000")) {
+        return false;
+    }
     // %p prints an address; JSON and patterns of bytes that are no text differ.
     let differs = ["%p", "\\ud", "\\x", "\\u00", "regex"]
         .iter()

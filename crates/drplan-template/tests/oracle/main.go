@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"sync"
 	"text/template"
 	"unicode/utf8"
 
@@ -134,7 +135,7 @@ func parseFails(source string) bool {
 }
 
 func parse(source string) (*template.Template, error) {
-	return template.New("").Option("missingkey=error").Funcs(functions()).Parse(source)
+	return template.New("").Option("missingkey=error").Funcs(known()).Parse(source)
 }
 
 func render(source string, data any) (string, error) {
@@ -153,6 +154,9 @@ var ours = []string{
 	"nindent", "list", "dict", "get", "hasKey", "first", "last", "int", "toString", "add", "sub", "mul", "div",
 	"mod", "add1", "b64enc", "b64dec", "sha256sum", "regexMatch", "regexReplaceAll", "toJson", "fromJson",
 }
+
+// known is made once, as a program that renders many templates would do it.
+var known = sync.OnceValue(functions)
 
 // functions gives those of sprig that templates have, and the few that are Helm's or our own.
 func functions() template.FuncMap {

@@ -84,6 +84,14 @@ pub async fn claim(
     if let Some(epoch) = &status.epoch {
         let is_free = epoch.process == context.epoch.process || Some(epoch.process.as_str()) == from;
         if !is_free || epoch.lease_transitions > context.epoch.lease_transitions {
+            tracing::info!(
+                plan = status.plan,
+                namespace = key.0,
+                execution = key.1,
+                execution_uid = uid,
+                "the run is left to process {}",
+                epoch.process
+            );
             return Ok(Claimed::Not(record.meta.resource_version));
         }
     }

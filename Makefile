@@ -16,6 +16,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 FAULTS := --features drplan-operator/fault-points
 # The whole workspace decides on the features of dependencies, so that every target finds what another has built.
 BUILD := $(CARGO) build $(LOCKED) --workspace
+# Builds etcd, the API server and the rest unless they are in the cache, and tells how far it is.
+CONTROLPLANE := $(TARGET)/debug/drplan-controlplane build > /dev/null
 OPERATOR := DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/debug/drplan-operator}"
 
 CARGO_DENY_VERSION := 0.20.2
@@ -27,14 +29,16 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: rust controlplane ## A plan survives kill -9 of its operator on a real control plane; KEEP=1 leaves it running
-	@$(BUILD) --bin drplan-operator --bin drplan-demo
+demo: rust go ## A plan survives kill -9 of its operator on a real control plane; KEEP=1 leaves it running
+	@$(BUILD) --bin drplan-controlplane --bin drplan-operator --bin drplan-demo
+	@$(CONTROLPLANE)
 	@$(OPERATOR) $(TARGET)/debug/drplan-demo
 
 .PHONY: test
-test: rust controlplane ## All tests, on real control planes too
+test: rust go ## All tests, on real control planes too
 	@echo "make: building the operator with fault points, then the tests"
-	@$(BUILD) --bin drplan-operator $(FAULTS)
+	@$(BUILD) --bin drplan-controlplane --bin drplan-operator $(FAULTS)
+	@$(CONTROLPLANE)
 	@$(CARGO) test $(LOCKED) --workspace $(FAULTS)
 
 .PHONY: check
@@ -46,20 +50,15 @@ check: rust $(CARGO_DENY) ## Formatting, lints, documentation, licences and sour
 	$(CARGO_DENY) $(LOCKED) check licenses bans sources
 
 .PHONY: bench
-bench: rust controlplane ## How fast facts become visible; prints a table, asserts nothing
-	@$(BUILD) --bin drplan-operator --bin drplan-bench
+bench: rust go ## How fast facts become visible; prints a table, asserts nothing
+	@$(BUILD) --bin drplan-controlplane --bin drplan-operator --bin drplan-bench
+	@$(CONTROLPLANE)
 	@$(OPERATOR) $(TARGET)/debug/drplan-bench
 
 .PHONY: clean
 clean: ## Remove what was built here; the cache of control planes and tools stays
 	$(CARGO) clean
 	@echo "make: $(DRPLAN_CACHE) stays; remove it by hand if you want the space"
-
-# Builds etcd, the API server and the rest unless they are in the cache. Tells how far it is.
-.PHONY: controlplane
-controlplane: rust go
-	@$(BUILD) --bin drplan-controlplane
-	@$(TARGET)/debug/drplan-controlplane build > /dev/null
 
 .PHONY: rust
 rust:

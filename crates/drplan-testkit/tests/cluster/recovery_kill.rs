@@ -91,12 +91,7 @@ const CASES: &[Case] = &[
     ),
     case(&["after-effect", "after-claim"], 2, 1, Some("first")),
     case(&["after-effect", "after-effect"], 3, 1, Some("first")),
-    case(
-        &["after-lock", "after-snapshot", "before-intent"],
-        1,
-        1,
-        None,
-    ),
+    case(&["after-lock", "after-snapshot", "before-intent"], 1, 1, None),
 ];
 
 #[tokio::test]

@@ -111,6 +111,7 @@ struct Player {
     now: Time,
     last: Option<Step>,
     waited: Vec<String>,
+    draining: bool,
 }
 
 impl Player {
@@ -132,6 +133,7 @@ impl Player {
             now: start,
             last: None,
             waited: Vec::new(),
+            draining: false,
         }
     }
 
@@ -161,6 +163,7 @@ impl Player {
             }
             "crash" => {
                 self.in_flight.clear();
+                self.draining = false;
                 let now = self.now;
                 let early = |at: &ActionIndex| {
                     let time = action_status(&self.status, *at).and_then(|action| action.attempt_time);
@@ -183,6 +186,7 @@ impl Player {
                 seen.results = self.read_results(results);
             }
             "resume" => seen.resume = true,
+            "drain" => self.draining = true,
             "places" => self.http_places = rest.parse().unwrap(),
             other => panic!("unknown input {other}"),
         }
@@ -233,6 +237,7 @@ impl Player {
             in_flight: self.in_flight.clone(),
             fresh: self.fresh.clone(),
             http_places: self.http_places,
+            draining: self.draining,
             ..seen
         };
         let before = self.status.clone();

@@ -47,9 +47,11 @@ fn manifest(kind: &str, spec: Value) -> Value {
     })
 }
 
-/// `action` and `more`, field by field, in a workflow.
+/// `action` and `more`, field by field, in a workflow that declares the parameters they may refer to.
 fn action(base: Value, more: Value) -> Value {
-    manifest("DRWorkflow", json!({"actions": [merged(base, more)]}))
+    let parameters = json!([{"name": "timeout"}, {"name": "replicas"}]);
+    let spec = json!({"parameters": parameters, "actions": [merged(base, more)]});
+    manifest("DRWorkflow", spec)
 }
 
 /// `base` with the fields of `more`, objects merged.

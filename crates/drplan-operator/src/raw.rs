@@ -95,7 +95,7 @@ impl<K: Resource, S: StatusPart> Resource for Raw<K, S> {
 /// Of an execution's status, what is kept in memory for each of thousands: its phase and who acts on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Glance {
-    /// As stored; none if there is none, or it is no text.
+    /// As stored, as JSON if it is no text; none if there is none.
     pub phase: Option<String>,
     /// The operation as stored.
     pub operation: Option<String>,
@@ -137,7 +137,14 @@ impl<'de> Visitor<'de> for GlanceVisitor {
                     continue;
                 }
             };
-            *slot = map.next_value::<Value>()?.as_str().map(str::to_owned);
+            *slot = match map.next_value::<Value>()? {
+                Value::Null => None,
+                Value::String(text) => Some(text),
+                // That something stands there counts: a phase that is none is not the same as no phase.
+                other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                    Some(other.to_string())
+                }
+            };
         }
         Ok(glance)
     }
@@ -186,7 +193,7 @@ mod tests {
                 json!({"phase": "Running", "stageStatuses": [{"a": [1, 2]}]}),
                 Some("Running"),
             ),
-            (json!({"phase": 7}), None),
+            (json!({"phase": 7}), Some("7")),
             (json!("broken"), None),
             (json!([1, {"phase": "Running"}]), None),
             (json!(null), None),

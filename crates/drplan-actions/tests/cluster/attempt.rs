@@ -7,11 +7,13 @@ use drplan_api::{ActionName, ActionPath, StageName, Time, labels, status::Object
 use drplan_engine::effect::{
     ActionEffect, Command, EffectIdentity, Failure, FailureKind, JobCreation, JobWait, Outcome,
 };
-use drplan_testkit::{ControlPlane, TestNamespace};
+use drplan_testkit::{ControlPlane, Options, TestNamespace};
 use jiff::Timestamp;
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+
+use crate::toys;
 
 /// Longer than any test: a wait that ends earlier has ended by a notice.
 pub(crate) const NEVER: Duration = Duration::from_secs(60 * 60);
@@ -111,6 +113,7 @@ pub(crate) fn performer(t: &TestNamespace, base: &Client, watching: &Client) -> 
     let http = HttpCaller::new(HttpSettings::default());
     (Performer::new(base.clone(), http, watch, NEVER), tasks)
 }
+
 pub(crate) fn uid(outcome: &Outcome) -> anyhow::Result<String> {
     match outcome {
         Outcome::JobCreated { uid } => Ok(uid.clone()),
@@ -136,5 +139,7 @@ pub(crate) async fn in_namespace(
     name: &str,
     test: impl AsyncFnOnce(&TestNamespace) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    ControlPlane::shared().await?.with_namespace(name, test).await
+    let options = async || Ok(Options::default().with_crds([toys::CRDS.to_owned()]));
+    let control_plane = ControlPlane::shared_with(options).await?;
+    control_plane.with_namespace(name, test).await
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::attempt::{Attempt, NEVER, failure, in_namespace, performer, uid};
 
 /// A client through `proxy`, with all rights, that sends nothing twice by itself.
-async fn client_through(t: &TestNamespace, proxy: &Proxy) -> anyhow::Result<Client> {
+pub(crate) async fn client_through(t: &TestNamespace, proxy: &Proxy) -> anyhow::Result<Client> {
     let path = proxy.kubeconfig_for(&t.control_plane, "operator", Some("system:masters"))?;
     let kubeconfig = Kubeconfig::read_from(path)?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;

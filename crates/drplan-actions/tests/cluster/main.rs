@@ -1,7 +1,9 @@
-//! Jobs on a real control plane. One binary, so that its tests share one.
+//! Jobs and objects on a real control plane. One binary, so that its tests share one.
 
 mod attempt;
 mod faults;
+mod objects;
+mod toys;
 
 use std::time::Duration;
 

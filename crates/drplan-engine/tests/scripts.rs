@@ -10,6 +10,8 @@
 mod plans;
 #[path = "support/script.rs"]
 mod script;
+#[path = "support/written_plan.rs"]
+mod written_plan;
 
 use std::path::Path;
 

@@ -7,10 +7,6 @@ use std::{
 
 use drplan_api::{
     GoDuration, Time,
-    canonical::{
-        Action, Deferred, OnInterrupted, PlanFailurePolicy, RetryPolicy, Stage, Work, Workflow,
-        WorkflowFailurePolicy,
-    },
     status::{ActionStatus, DRPlanExecutionStatus, ExecutionPhase, StepPhase},
 };
 use drplan_engine::{
@@ -20,7 +16,10 @@ use drplan_engine::{
     explain,
 };
 
-use crate::plans;
+use crate::{
+    plans,
+    written_plan::{duration, read_plan},
+};
 
 /// One script of a file.
 pub(crate) struct Script {
@@ -507,10 +506,6 @@ fn assert_adds_up(status: &DRPlanExecutionStatus) {
     }
 }
 
-fn duration(text: &str) -> GoDuration {
-    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
-}
-
 /// Such as `refused`, `status 503`, `status 429 retry-after 30s`.
 fn failure<'a>(mut words: impl Iterator<Item = &'a str>) -> Failure {
     use FailureKind as K;
@@ -546,120 +541,4 @@ fn failure<'a>(mut words: impl Iterator<Item = &'a str>) -> Failure {
         failure.retry_after_millis = Some(duration(words.next().unwrap()).as_millis());
     }
     failure
-}
-
-/// The run that the first lines of a script describe.
-fn read_plan(lines: &[&String]) -> Run {
-    let mut policy = PlanFailurePolicy::Stop;
-    let mut timeout = None;
-    let mut stages: Vec<Stage> = Vec::new();
-    let mut workflows: BTreeMap<String, Workflow> = BTreeMap::new();
-    for line in lines {
-        let (head, tail) = line.split_once(':').unwrap_or((line.as_str(), ""));
-        let mut words = head.split(' ').filter(|word| !word.is_empty());
-        match words.next() {
-            Some("plan") => {
-                while let Some(word) = words.next() {
-                    match word {
-                        "Continue" => policy = PlanFailurePolicy::Continue,
-                        "timeout" => timeout = Some(duration(words.next().unwrap())),
-                        other => panic!("unknown word {other} of a plan"),
-                    }
-                }
-                let tail = tail.trim();
-                if tail.starts_with('[') {
-                    stages.push(read_stage("s", &[], false, tail, &mut workflows));
-                } else if !tail.is_empty() {
-                    stages.push(read_stage("s", &[], false, &format!("[{tail}]"), &mut workflows));
-                }
-            }
-            Some("stage") => {
-                let name = words.next().unwrap();
-                let (mut parallel, mut after) = (false, Vec::new());
-                while let Some(word) = words.next() {
-                    match word {
-                        "parallel" => parallel = true,
-                        "after" => after = words.next().unwrap().split(',').collect(),
-                        other => panic!("unknown word {other} of a stage"),
-                    }
-                }
-                stages.push(read_stage(name, &after, parallel, tail, &mut workflows));
-            }
-            Some("action") => {
-                let name = words.next().unwrap();
-                let mut actions = workflows.values_mut().flat_map(|workflow| &mut workflow.actions);
-                let action = actions
-                    .find(|action| action.name.as_str() == name)
-                    .unwrap_or_else(|| panic!("no action {name}"));
-                read_options(action, tail);
-            }
-            other => panic!("unknown line {other:?}"),
-        }
-    }
-    plans::run(&plans::plan(policy, timeout, stages), &workflows)
-}
-
-/// `[a -> b] [Continue: c -> job:d]`.
-fn read_stage(
-    name: &str,
-    after: &[&str],
-    parallel: bool,
-    text: &str,
-    workflows: &mut BTreeMap<String, Workflow>,
-) -> Stage {
-    let mut used = Vec::new();
-    for group in text.split('[').skip(1) {
-        let inside = group.trim().trim_end_matches(']');
-        let (policy, actions) = match inside.strip_prefix("Continue:") {
-            Some(rest) => (WorkflowFailurePolicy::Continue, rest),
-            None => (WorkflowFailurePolicy::FailFast, inside),
-        };
-        let actions = actions
-            .split("->")
-            .map(|action| match action.trim().strip_prefix("job:") {
-                Some(name) => plans::job(name),
-                None => plans::call(action.trim()),
-            });
-        let key = format!("w{}", workflows.len());
-        workflows.insert(key.clone(), plans::workflow(policy, actions.collect()));
-        used.push(key);
-    }
-    let used: Vec<&str> = used.iter().map(String::as_str).collect();
-    plans::stage(name, after, parallel, &used)
-}
-
-/// `retry 3, every 5s, x2, max 1m, codes 409 423, timeout 30s, method GET, onInterrupted Fail, onTimeout, body TEXT`.
-fn read_options(action: &mut Action, text: &str) {
-    let doing = &mut action.doing;
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let (option, following) = match rest.strip_prefix("body ") {
-            Some(_) => (rest, ""),
-            None => rest.split_once(',').unwrap_or((rest, "")),
-        };
-        rest = following.trim();
-        let (word, value) = option.split_once(' ').unwrap_or((option, ""));
-        let mut retry =
-            |change: &dyn Fn(&mut RetryPolicy)| change(doing.retry.as_mut().expect("`retry N` comes first"));
-        match (word, &mut doing.work) {
-            ("retry", _) => doing.retry = Some(plans::retries(value.parse().unwrap())),
-            ("every", _) => retry(&|policy| policy.interval = Deferred::Value(duration(value))),
-            ("max", _) => retry(&|policy| policy.max_interval = Deferred::Value(duration(value))),
-            ("onTimeout", _) => retry(&|policy| policy.on_timeout = true),
-            ("codes", _) => {
-                retry(&|policy| policy.codes = value.split(' ').map(|code| code.parse().unwrap()).collect());
-            }
-            ("timeout", _) => doing.timeout = Some(Deferred::Value(duration(value))),
-            ("method", Work::Http(http)) => http.method = value.to_owned(),
-            ("body", Work::Http(http)) => http.body = Some(value.to_owned()),
-            ("onInterrupted", Work::Http(http)) if value == "Fail" => {
-                http.on_interrupted = OnInterrupted::Fail
-            }
-            (factor, _) if factor.starts_with('x') => {
-                let factor: f64 = factor[1..].parse().unwrap();
-                retry(&|policy| policy.backoff_multiplier = Deferred::Value(factor));
-            }
-            (other, _) => panic!("unknown option {other}"),
-        }
-    }
 }

@@ -9,7 +9,7 @@ use drplan_api::{
 use drplan_engine::{
     ActionIndex, CancelWish, InFlight, Observed, Run, Step, WaitingOn, action_indices, action_status,
     advance,
-    effect::{ActionEffect, Command, Observation, Outcome},
+    effect::{ActionEffect, Command, Failure, FailureKind, Observation, Outcome},
     explain,
 };
 
@@ -206,7 +206,7 @@ impl Shell {
             let performed = self.process.in_flight.remove(&at).unwrap();
             let outcome = performed.end.1;
             let timed_out = matches!(&outcome, Outcome::Failed(failure)
-                if failure.kind == drplan_engine::effect::FailureKind::JobTimedOut);
+                if failure.kind == FailureKind::JobTimedOut);
             if timed_out {
                 let job = action_status(&self.stored, at)
                     .unwrap()
@@ -288,8 +288,26 @@ impl Shell {
         if dice.percent(self.faults.lost_contact) {
             seen.lost_contact_millis = Some(121_000);
         }
+        if dice.percent(self.faults.lost_answer) {
+            self.add_stale_result(&mut seen);
+        }
         seen.resume |= at_rest && self.stored.phase == ExecutionPhase::Unknown;
         seen
+    }
+
+    /// A result of an attempt that is over, as a process that was thought dead may bring.
+    fn add_stale_result(&self, seen: &mut Observed) {
+        let retried = self.run.graph.actions().find(|at| {
+            let action = action_status(&self.stored, *at).unwrap();
+            action.attempts > 1 && !seen.results.contains_key(at)
+        });
+        if let Some(at) = retried {
+            let stale = Observation {
+                attempt: action_status(&self.stored, at).unwrap().attempts - 1,
+                outcome: Outcome::Failed(Failure::new(FailureKind::Tls, "stale")),
+            };
+            seen.results.insert(at, stale);
+        }
     }
 
     fn decide(&self, seen: &Observed) -> Step {
@@ -372,7 +390,11 @@ impl Shell {
                 recorded.attempts, effect.attempt,
                 "{path} has an effect of another attempt"
             );
-            let answered = seen.results.contains_key(at);
+            let attempt = action_status(before, *at).unwrap().attempts;
+            let answered = seen
+                .results
+                .get(at)
+                .is_some_and(|result| result.attempt == attempt);
             let in_flight = seen.in_flight.get(at).filter(|_| !answered);
             assert!(
                 in_flight.is_none_or(|kind| *kind == InFlight::Await),

@@ -48,13 +48,14 @@ const EVENT_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the site takes to answer: long enough that a reader sees the call under way.
 const ANSWER_AFTER: Duration = Duration::from_millis(300);
 
-/// Runs the demo on a control plane of its own. Returns whether everything that it claims was true.
+/// Runs the demo on a control plane of its own. Returns whether it came to its end and everything that it claims was
+/// true.
 ///
 /// With `keep` the cluster, the operator and the site go on until Ctrl-C.
 ///
 /// # Errors
 ///
-/// When it cannot be carried to its end.
+/// When there is no cluster to run it on.
 pub async fn run(keep: bool) -> anyhow::Result<bool> {
     let begun = Instant::now();
     let screen = Arc::new(Screen::new());
@@ -65,28 +66,27 @@ pub async fn run(keep: bool) -> anyhow::Result<bool> {
 
     let stage = Stage::set(&screen).await?;
     let result = stage.play(&screen).await;
-    if let Err(error) = &result {
-        screen.line(screen.ink(Ink::Red, format!("the demo has failed: {error:#}")));
-        screen.line(stage.operator.log_tail(20));
-    }
+    screen.line("");
+    let seconds = begun.elapsed().as_secs();
+    let (ink, verdict) = match &result {
+        Ok(true) => (
+            Ink::Green,
+            format!("Everything claimed above was checked and is true ({seconds} s)."),
+        ),
+        Ok(false) => (
+            Ink::Red,
+            "Not everything claimed above is true; see the lines marked FALSE.".to_owned(),
+        ),
+        Err(error) => (
+            Ink::Red,
+            format!("The demo has failed: {error:#}\n{}", stage.operator.log_tail(20)),
+        ),
+    };
+    screen.line(screen.ink(ink, verdict));
     if keep {
         stage.keep(&screen).await?;
     }
-    let all_true = result?;
-    screen.line("");
-    let seconds = begun.elapsed().as_secs();
-    if all_true {
-        screen.line(screen.ink(
-            Ink::Green,
-            format!("Everything claimed above was checked and is true ({seconds} s)."),
-        ));
-    } else {
-        screen.line(screen.ink(
-            Ink::Red,
-            "Not everything claimed above is true; see the lines marked FALSE.",
-        ));
-    }
-    Ok(all_true)
+    Ok(result.unwrap_or(false))
 }
 
 /// Everything there is before the plan runs.

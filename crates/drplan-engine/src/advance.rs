@@ -7,9 +7,10 @@ use drplan_api::{ActionPath, Time, status::DRPlanExecutionStatus};
 use crate::{
     action_phase::IllegalTransition,
     announce::Announcement,
-    effect::{ActionEffect, Observation},
+    effect::{ActionEffect, EffectIdentity, Failure, Observation},
     fold::Fold,
     graph::ActionIndex,
+    object::{Look, ObjectOutcome},
     run::Run,
 };
 
@@ -20,6 +21,10 @@ pub struct Observed {
     pub execution_uid: String,
     /// What commands brought, by action.
     pub results: BTreeMap<ActionIndex, Observation>,
+    /// What looks that precede an intent found, by action.
+    pub looks: BTreeMap<ActionIndex, Looked>,
+    /// Looks under way.
+    pub looking: BTreeSet<ActionIndex>,
     /// Commands that this process is performing.
     pub in_flight: BTreeMap<ActionIndex, InFlight>,
     /// Actions whose newest intent was persisted and has certainly not been acted on: by this process, which has
@@ -38,6 +43,24 @@ pub struct Observed {
     pub draining: bool,
 }
 
+/// The answer to a look.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Looked {
+    /// When it was asked for; an intent that rests on it begins then, so that both rendered the same.
+    pub asked_at: Time,
+    /// What was found, or why that is not known.
+    pub answer: Result<ObjectOutcome, Failure>,
+}
+
+/// A look that precedes an intent. It changes nothing, so it needs no intent of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inquiry {
+    /// Whose it is.
+    pub identity: EffectIdentity,
+    /// What is looked at.
+    pub look: Look,
+}
+
 /// A command under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InFlight {
@@ -49,6 +72,8 @@ pub enum InFlight {
     Await,
     /// A Job is being deleted.
     Stop,
+    /// Something is being done to an object.
+    Object,
 }
 
 /// A wish to end the run early.
@@ -65,6 +90,8 @@ pub struct CancelWish {
 pub struct Step {
     /// Persist this before performing `effects`, if it differs from what is persisted.
     pub status: DRPlanExecutionStatus,
+    /// Ask these now, before anything is persisted; what they find lets more begin in the same write.
+    pub inquiries: Vec<(ActionIndex, Inquiry)>,
     /// Perform these once `status` is persisted. One for an action that has another under way replaces it.
     pub effects: Vec<(ActionIndex, ActionEffect)>,
     /// Tell these once `status` is persisted.
@@ -80,6 +107,8 @@ pub struct Step {
 pub enum WaitingOn {
     /// A command is under way.
     Result(ActionPath),
+    /// What stands at its object's place is being looked at.
+    Look(ActionPath),
     /// The next attempt has a time.
     Retry(ActionPath, Time),
     /// All places for HTTP calls are taken.
@@ -92,6 +121,7 @@ impl std::fmt::Display for WaitingOn {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Result(path) => write!(f, "{path} is running"),
+            Self::Look(path) => write!(f, "{path} looks at what is there"),
             Self::Retry(path, time) => write!(f, "{path} is tried again at {time}"),
             Self::HttpPlace(path) => write!(f, "{path} waits for one of the places under --max-http"),
             Self::Person => write!(f, "a person must look and then resume or cancel"),

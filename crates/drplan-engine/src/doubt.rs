@@ -103,6 +103,7 @@ impl Fold<'_> {
             Some(Outcome::Answered { status_code, .. }) => format!("{path} (answered {status_code})"),
             Some(Outcome::JobCreated { .. }) => format!("{path} (Job created)"),
             Some(Outcome::JobSucceeded) => format!("{path} (Job completed)"),
+            Some(Outcome::Object(_)) => format!("{path} (accepted)"),
             Some(Outcome::Failed(failure)) => {
                 format!(
                     "{path} (failed: {})",

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use drplan_api::{ActionPath, GoDuration, Time, status::ObjectRef};
 use serde_json::Value;
 
+use crate::object::{ObjectCommand, ObjectOutcome};
+
 /// The identity of an effect: the same in every attempt and after every crash.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EffectIdentity {
@@ -49,6 +51,8 @@ pub enum Command {
     /// `Failed` (`JobFailed` if it had failed before, else `Stopped`, `NotCreated` if there never was one,
     /// or `OutcomeUnknown`).
     StopJob(ObjectRef),
+    /// Do this to an object; answers with `Object` or `Failed`.
+    Object(ObjectCommand),
 }
 
 /// One HTTP request, rendered.
@@ -124,6 +128,8 @@ pub enum Outcome {
     },
     /// The Job's condition Complete is True.
     JobSucceeded,
+    /// What was done to an object worked.
+    Object(ObjectOutcome),
     /// It did not work.
     Failed(Failure),
 }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use drplan_template::{Template, Value};
 use k8s_openapi::api::batch::v1::JobSpec;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::render::RenderError;
 
@@ -17,6 +17,32 @@ pub(crate) fn render_job_spec(spec: &Json, data: &Value) -> Result<Json, RenderE
     static SCHEMA: OnceLock<Json> = OnceLock::new();
     let schema = SCHEMA.get_or_init(|| schemars::schema_for!(JobSpec).to_value());
     Types { root: schema }.render("job", spec, Some(schema), data)
+}
+
+/// A tree of texts with its templates rendered; every text stays a text.
+///
+/// # Errors
+/// [`RenderError`] for the first text that does not render.
+pub(crate) fn render_texts(field: &str, tree: &Json, data: &Value) -> Result<Json, RenderError> {
+    Types { root: &Json::Null }.render(field, tree, None, data)
+}
+
+/// A part of a Clusternet Subscription with its templates rendered: every text stays a text, but a `weight` becomes
+/// the number that it is there.
+///
+/// # Errors
+/// [`RenderError`] for the first text that does not render.
+pub(crate) fn render_weighted(field: &str, tree: &Json, data: &Value) -> Result<Json, RenderError> {
+    static SCHEMA: OnceLock<Json> = OnceLock::new();
+    let any = "#/$defs/any";
+    let schema = SCHEMA.get_or_init(|| {
+        json!({"$defs": {"any": {
+            "properties": {"weight": {"type": "integer"}},
+            "additionalProperties": {"$ref": any},
+            "items": {"$ref": any},
+        }}})
+    });
+    Types { root: schema }.render(field, tree, schema.pointer("/$defs/any"), data)
 }
 
 /// The JSON schema that says what type a field has.
@@ -206,8 +232,6 @@ fn convert(wanted: Wanted, value: Value) -> Option<Json> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -8,7 +8,7 @@ use drplan_api::{
 
 use crate::{
     action_phase::{ActionEvent, IllegalTransition, next},
-    advance::{Observed, WaitingOn},
+    advance::{Inquiry, Observed, WaitingOn},
     announce::{Announcement, Level},
     effect::{ActionEffect, FailureKind},
     graph::ActionIndex,
@@ -27,6 +27,7 @@ pub(crate) struct Fold<'a> {
     pub(crate) http_places: usize,
     /// Actions that failed in this pass.
     pub(crate) failures: usize,
+    pub(crate) inquiries: Vec<(ActionIndex, Inquiry)>,
     pub(crate) effects: Vec<(ActionIndex, ActionEffect)>,
     pub(crate) announcements: Vec<Announcement>,
     pub(crate) waiting_on: Vec<WaitingOn>,
@@ -48,6 +49,7 @@ impl<'a> Fold<'a> {
             now,
             http_places: seen.http_places,
             failures: 0,
+            inquiries: Vec::new(),
             effects: Vec::new(),
             announcements: Vec::new(),
             waiting_on: Vec::new(),

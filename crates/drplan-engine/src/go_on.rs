@@ -14,6 +14,7 @@ use crate::{
     effect::{ActionEffect, Command, EffectIdentity, JobWait},
     fold::Fold,
     graph::ActionIndex,
+    look::{self, Known},
     render::{self, Attempt},
     run::{Run, action_status, action_status_mut},
     settle::recorded_path,
@@ -31,15 +32,19 @@ impl Fold<'_> {
             return Ok(());
         };
         let (attempt, job) = (action.attempts, action.outputs.job_ref.clone());
+        let object = look::object(action).cloned();
         let now = self.status.cancellation.as_ref().is_some_and(|wish| wish.now);
         let in_flight = self.seen.in_flight.get(&at).filter(|_| !self.is_answered(at));
         match in_flight {
             Some(InFlight::Call) if now => {
                 return self.fail_unknown(at, "cancel=now did not wait for the answer");
             }
+            Some(InFlight::Object) if now => {
+                return self.fail_unknown(at, "cancel=now did not wait for the API server");
+            }
             // Given a new command below: to stop, or with the deadline that counts again.
             Some(InFlight::Await) if now || self.is_resumed() => {}
-            Some(InFlight::Call | InFlight::FindOrCreate | InFlight::Await | InFlight::Stop) => {
+            Some(InFlight::Call | InFlight::FindOrCreate | InFlight::Await | InFlight::Stop | InFlight::Object) => {
                 self.await_result(at);
                 return Ok(());
             }
@@ -52,6 +57,9 @@ impl Fold<'_> {
         let unsent = self.is_unsent(at);
         if self.is_stopping() && unsent {
             return self.end_unsent(at);
+        }
+        if let Some(object) = object.filter(|_| self.is_stopping() || run.is_none()) {
+            return self.find_object(at, object, CUT_OFF);
         }
         match (job, run) {
             (Some(job), _) if now => {
@@ -167,6 +175,12 @@ impl Fold<'_> {
                 return Ok(());
             }
         }
+        match self.know_before(run, at, attempt) {
+            Ok(Known::Enough | Known::Found(_)) => {}
+            Ok(Known::Asked) => return Ok(()),
+            Ok(Known::Failed(failure)) => return self.failed_attempt(at, &failure),
+            Err(error) => return self.fail(at, &error.to_string()),
+        }
         match render::render(run, &self.status, at, attempt) {
             Err(error) if unsent => self.fail(at, &error.to_string()),
             Err(error) => self.fail_unknown(at, &format!("{CUT_OFF}, and it cannot be repeated: {error}")),
@@ -191,7 +205,8 @@ impl Fold<'_> {
             | Command::CreateJob(_)
             | Command::AwaitJob(_)
             | Command::FindJob(_)
-            | Command::StopJob(_) => return,
+            | Command::StopJob(_)
+            | Command::Object(_) => return,
         };
         let name = self.announced_name(at);
         let message = format!("Action {name}: {method} is sent again under the same Idempotency-Key");

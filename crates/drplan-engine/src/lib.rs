@@ -18,7 +18,9 @@ mod fold;
 mod go_on;
 pub mod graph;
 mod job_name;
+mod look;
 pub mod object;
+mod object_render;
 pub mod parameters;
 mod phases;
 pub mod render;
@@ -32,7 +34,7 @@ pub mod undo;
 mod walk;
 
 pub use action_phase::{ActionEvent, IllegalTransition};
-pub use advance::{CancelWish, InFlight, Observed, Step, WaitingOn, advance};
+pub use advance::{CancelWish, InFlight, Inquiry, Looked, Observed, Step, WaitingOn, advance};
 pub use announce::{Announcement, Level};
 pub use check::check_workflow;
 pub use compile::{

@@ -7,7 +7,7 @@ use drplan_api::{
     canonical::{Deferred, Doing, Http, Job, JobName, Work},
     labels,
     limits::TIMEOUT_SECONDS_MAX,
-    status::{DRPlanExecutionStatus, ObjectRef},
+    status::{DRPlanExecutionStatus, ObjectRef, Outputs},
 };
 use drplan_template::{Template, Value};
 use serde_json::{Value as Json, json};
@@ -17,8 +17,11 @@ use crate::{
     fields,
     graph::ActionIndex,
     job_name,
+    object::{Before, Look},
+    object_render::{RenderedObject, render_object},
     run::{Run, action_status},
     snapshot::Snapshot,
+    undo::ABSENT,
 };
 
 /// The bound of one attempt where none is written: contract, section 2.
@@ -94,14 +97,59 @@ pub fn render(
                 command: Command::CreateJob(creation),
             })
         }
-        Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => Err(RenderError::new(
-            "type",
-            format!(
-                "{} actions are not available in this release",
-                doing.work.type_name()
-            ),
-        )),
+        Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => {
+            let deadline = attempt.time.plus_millis(timeout.as_millis());
+            let object = object_of(run, doing, &data)?;
+            let target = Some(object.target.clone());
+            let before = match action_status(status, at).and_then(|action| action.before.as_deref()) {
+                None | Some(ABSENT) => Before::Absent,
+                Some(uid) => Before::Present(uid.to_owned()),
+            };
+            let command = object.command(&run.snapshot, &run.path(at), attempt.number, before, deadline);
+            Ok(Rendered {
+                command: Command::Object(command),
+                target,
+            })
+        }
     }
+}
+
+/// The look that precedes the intent of an attempt; none if the action is about no object.
+///
+/// # Errors
+/// As [`render`].
+pub(crate) fn look(
+    run: &Run,
+    status: &DRPlanExecutionStatus,
+    at: ActionIndex,
+    attempt: Attempt,
+) -> Result<Option<Look>, RenderError> {
+    let doing = &run.action(at).doing;
+    match doing.work {
+        Work::Http(_) | Work::Job(_) => Ok(None),
+        Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => {
+            let data = crate::data::data(run, status, at, attempt.first_start);
+            let deadline = attempt.time.plus_millis(timeout(doing, &data)?.as_millis());
+            Ok(Some(object_of(run, doing, &data)?.look(deadline)))
+        }
+    }
+}
+
+fn object_of(run: &Run, doing: &Doing, data: &Value) -> Result<RenderedObject, RenderError> {
+    let object = render_object(&doing.work, &run.snapshot.namespace, data)?;
+    object.ok_or_else(|| RenderError::new("type", "is about no object"))
+}
+
+/// Records what an attempt makes where its type keeps it.
+pub(crate) fn record_target(outputs: &mut Outputs, work: &Work, target: Option<ObjectRef>) {
+    let slot = match work {
+        Work::Http(_) => return,
+        Work::Job(_) => &mut outputs.job_ref,
+        Work::Localization(_) => &mut outputs.localization_ref,
+        Work::Subscription(_) => &mut outputs.subscription_ref,
+        Work::KubernetesResource(_) => &mut outputs.resource_ref,
+    };
+    *slot = target;
 }
 
 /// Which attempt is rendered, and its times.
@@ -177,9 +225,16 @@ fn parse(field: &str, source: &str) -> Result<Template, RenderError> {
     Template::parse(source).map_err(|error| RenderError::new(field, error.to_string()))
 }
 
-fn plain(field: &str, source: &str, data: &Value) -> Result<String, RenderError> {
+pub(crate) fn plain(field: &str, source: &str, data: &Value) -> Result<String, RenderError> {
     parse(field, source)?
         .render_text(data)
+        .map_err(|error| RenderError::new(field, error.to_string()))
+}
+
+/// YAML or JSON text with values spliced in.
+pub(crate) fn yaml(field: &str, source: &str, data: &Value) -> Result<String, RenderError> {
+    parse(field, source)?
+        .render_yaml(data)
         .map_err(|error| RenderError::new(field, error.to_string()))
 }
 

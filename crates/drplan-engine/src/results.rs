@@ -2,6 +2,7 @@
 
 use drplan_api::{
     GoDuration,
+    canonical::Work,
     limits::{ACTION_MESSAGE_BYTES_MAX, OUTPUT_TEXT_BYTES_MAX, OUTPUT_TEXTS_BYTES_MAX},
     status::{ObjectRef, StepPhase},
 };
@@ -14,6 +15,8 @@ use crate::{
     effect::{Failure, FailureKind, Observation, Outcome},
     fold::{Fold, cut, cut_to_end},
     graph::ActionIndex,
+    look,
+    object::{Deletion, ObjectOutcome},
     render::{self, Attempt, RenderError},
     retry,
     run::{Run, action_indices, action_status, action_status_mut},
@@ -88,12 +91,35 @@ impl Fold<'_> {
                 action.message = cut(&format!("Job {name} completed"), ACTION_MESSAGE_BYTES_MAX).to_owned();
                 self.ended_well(at);
             }
+            Outcome::Object(outcome) => self.take_object(at, outcome)?,
             Outcome::Failed(failure) => self.failed_attempt(at, failure)?,
         }
         Ok(())
     }
 
-    fn ended_well(&mut self, at: ActionIndex) {
+    fn take_object(&mut self, at: ActionIndex, outcome: &ObjectOutcome) -> Result<(), IllegalTransition> {
+        let done = match outcome {
+            // No command of an action answers so.
+            ObjectOutcome::Found { .. } => return Ok(()),
+            ObjectOutcome::Written { created: true, .. } => "created",
+            ObjectOutcome::Written { .. } => "accepted",
+            ObjectOutcome::Deleted(Deletion::Deleted) => "deleted",
+            ObjectOutcome::Deleted(Deletion::WasAbsent) => "was absent",
+            ObjectOutcome::Deleted(Deletion::WasReplaced) => "is another object by now and was left alone",
+        };
+        let action = self.apply(at, ActionEvent::Succeeded)?;
+        let object = look::object_mut(&mut action.outputs);
+        let name = object.as_ref().map(|object| object.name.clone()).unwrap_or_default();
+        if let (ObjectOutcome::Written { uid, created }, Some(object)) = (outcome, object) {
+            object.uid = Some(uid.clone());
+            action.created = *created;
+        }
+        action.message = cut(&format!("{name} {done}"), ACTION_MESSAGE_BYTES_MAX).to_owned();
+        self.ended_well(at);
+        Ok(())
+    }
+
+    pub(crate) fn ended_well(&mut self, at: ActionIndex) {
         let name = self.announced_name(at);
         let took = action_status(&self.status, at)
             .and_then(|action| Some(action.completion_time?.millis_since(action.start_time?)))
@@ -104,7 +130,7 @@ impl Fold<'_> {
     }
 
     /// A failed attempt is followed by another, or fails its action.
-    fn failed_attempt(&mut self, at: ActionIndex, failure: &Failure) -> Result<(), IllegalTransition> {
+    pub(crate) fn failed_attempt(&mut self, at: ActionIndex, failure: &Failure) -> Result<(), IllegalTransition> {
         let room = self.room_for_text(at);
         if let Some(action) = action_status_mut(&mut self.status, at) {
             let made = action
@@ -147,11 +173,16 @@ impl Fold<'_> {
         target: Option<ObjectRef>,
         failure: &Failure,
     ) -> Result<(), IllegalTransition> {
+        let work = self.run.map(|run| &run.action(at).doing.work);
         let action = self.apply(at, ActionEvent::Retried)?;
         action.attempts = attempt.number;
         action.attempt_time = Some(attempt.time);
         action.message = cut(&failure.message, ACTION_MESSAGE_BYTES_MAX).to_owned();
-        action.outputs.job_ref = target;
+        match work {
+            // An object keeps its name over attempts.
+            Some(work @ Work::Job(_)) => render::record_target(&mut action.outputs, work, target),
+            Some(_) | None => {}
+        }
         let limit = self
             .run
             .map_or(0, |run| retry::limit(&run.action(at).doing, &self.data(run, at)));

@@ -37,6 +37,7 @@ impl Fold<'_> {
     pub(crate) fn into_step(self) -> Step {
         Step {
             status: self.status,
+            inquiries: self.inquiries,
             effects: self.effects,
             announcements: self.announcements,
             waiting_on: self.waiting_on,

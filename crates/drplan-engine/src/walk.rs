@@ -2,7 +2,7 @@
 
 use drplan_api::{
     canonical::{PlanFailurePolicy, Work},
-    status::{ExecutionPhase, StepPhase},
+    status::{ActionStatus, ExecutionPhase, StepPhase},
 };
 
 use crate::{
@@ -12,9 +12,10 @@ use crate::{
     effect::Command,
     fold::Fold,
     graph::{ActionIndex, Needs, Node, Step},
+    look::Known,
     phases::{has_begun, is_doomed, stage_phase, workflow_phase},
     render::{self, Attempt},
-    run::{Run, action_indices, action_status},
+    run::{Run, action_indices, action_status, action_status_mut},
 };
 
 /// The message of what a cancellation kept from beginning.
@@ -216,28 +217,51 @@ impl Fold<'_> {
             self.waiting_on.push(WaitingOn::HttpPlace(run.path(at)));
             return Ok(());
         }
-        self.announce_begin(at);
         let now = self.now;
         let attempt = Attempt {
             number: 1,
             time: now,
             first_start: now,
         };
+        let attempt = match self.know_before(run, at, attempt) {
+            Ok(Known::Enough) => attempt,
+            Ok(Known::Found(attempt)) => attempt,
+            Ok(Known::Asked) => return Ok(()),
+            Ok(Known::Failed(failure)) => {
+                self.begin_attempt(at, attempt)?;
+                return self.failed_attempt(at, &failure);
+            }
+            Err(error) => {
+                self.announce_begin(at);
+                return self.fail(at, &error.to_string());
+            }
+        };
         match render::render(run, &self.status, at, attempt) {
-            Err(error) => self.fail(at, &error.to_string()),
+            Err(error) => {
+                self.announce_begin(at);
+                self.fail(at, &error.to_string())
+            }
             Ok(rendered) => {
-                let action = self.apply(at, ActionEvent::Started)?;
-                action.start_time = Some(now);
-                action.attempts = 1;
-                action.attempt_time = Some(now);
-                action.outputs.job_ref = rendered.target;
-                let name = self.announced_name(at);
-                self.announce_action(Level::Info, "ActionStarted", format!("Action {name} started"), at);
+                let action = self.begin_attempt(at, attempt)?;
+                render::record_target(&mut action.outputs, &run.action(at).doing.work, rendered.target);
                 self.http_places -= usize::from(is_call);
                 self.emit(run, at, 1, rendered.command);
                 Ok(())
             }
         }
+    }
+
+    /// Records the intent of the first attempt and tells of it.
+    fn begin_attempt(&mut self, at: ActionIndex, attempt: Attempt) -> Result<&mut ActionStatus, IllegalTransition> {
+        self.announce_begin(at);
+        let action = self.apply(at, ActionEvent::Started)?;
+        action.start_time = Some(attempt.first_start);
+        action.attempts = attempt.number;
+        action.attempt_time = Some(attempt.time);
+        let name = self.announced_name(at);
+        self.announce_action(Level::Info, "ActionStarted", format!("Action {name} started"), at);
+        let unknown = IllegalTransition { phase: StepPhase::Skipped, event: ActionEvent::Started };
+        action_status_mut(&mut self.status, at).ok_or(unknown)
     }
 
     /// Asks for an effect and waits for its result.

@@ -1,0 +1,116 @@
+//! Looks at objects: what stands there before an intent is recorded, and whether an intent without result had its
+//! effect.
+
+use drplan_api::status::{ActionStatus, ObjectRef, Outputs};
+
+use crate::{
+    action_phase::{ActionEvent, IllegalTransition},
+    advance::{Inquiry, Looked, WaitingOn},
+    effect::{EffectIdentity, Failure},
+    fold::Fold,
+    graph::ActionIndex,
+    object::{Before, Look, ObjectOutcome},
+    render::{self, Attempt, RenderError},
+    run::{Run, action_status, action_status_mut},
+    settle::recorded_path,
+    undo::ABSENT,
+};
+
+/// How old, in milliseconds, a look may be when an intent rests on it: that of the proof under which effects are sent.
+const LOOK_AGE_MAX: u64 = 5_000;
+/// How long, in milliseconds, a look after a crash may take.
+const LOOK_TIMEOUT: u64 = 60_000;
+
+/// What is known of an object before an intent about it.
+pub(crate) enum Known {
+    /// The action is about no object, or what stood there is recorded.
+    Enough,
+    /// It has been asked for.
+    Asked,
+    /// This stood there; the attempt begins when that was asked for.
+    Found(Attempt),
+    /// It cannot be known.
+    Failed(Failure),
+}
+
+impl Fold<'_> {
+    /// Sees to it that what stands at the object of the action at `at` is recorded before `attempt` of it.
+    ///
+    /// # Errors
+    /// [`RenderError`] if the object does not render.
+    pub(crate) fn know_before(&mut self, run: &Run, at: ActionIndex, attempt: Attempt) -> Result<Known, RenderError> {
+        if action_status(&self.status, at).is_none_or(|action| action.before.is_some()) {
+            return Ok(Known::Enough);
+        }
+        let fresh = self.seen.looks.get(&at).filter(|looked| self.now.millis_since(looked.asked_at) <= LOOK_AGE_MAX);
+        let Some(Looked { asked_at, answer }) = fresh.cloned() else {
+            let Some(look) = render::look(run, &self.status, at, attempt)? else { return Ok(Known::Enough) };
+            self.ask(at, look);
+            return Ok(Known::Asked);
+        };
+        match answer {
+            Err(failure) => Ok(Known::Failed(failure)),
+            Ok(ObjectOutcome::Written { .. } | ObjectOutcome::Deleted(_)) => Ok(Known::Enough),
+            Ok(ObjectOutcome::Found { before, .. }) => {
+                if let Some(action) = action_status_mut(&mut self.status, at) {
+                    action.before = Some(match before {
+                        Before::Absent => ABSENT.to_owned(),
+                        Before::Present(uid) => uid,
+                    });
+                }
+                let is_first = attempt.number <= 1;
+                let first_start = if is_first { asked_at } else { attempt.first_start };
+                Ok(Known::Found(Attempt { time: asked_at, first_start, ..attempt }))
+            }
+        }
+    }
+
+    /// After a crash, with the run to end: whether the action's object carries its identity tells what became of it.
+    pub(crate) fn find_object(&mut self, at: ActionIndex, object: ObjectRef, unknown: &str) -> Result<(), IllegalTransition> {
+        let Some(looked) = self.seen.looks.get(&at) else {
+            let deadline = self.now.plus_millis(LOOK_TIMEOUT);
+            self.ask(at, Look { target: ObjectRef { uid: None, ..object }, await_gone: false, lists: Vec::new(), deadline });
+            return Ok(());
+        };
+        let identity = self.identity(at);
+        match &looked.answer {
+            Ok(ObjectOutcome::Found { before: Before::Present(uid), marks: Some(marks), .. }) if marks.made_by(&identity) => {
+                let uid = uid.clone();
+                let action = self.apply(at, ActionEvent::Succeeded)?;
+                action.created = true;
+                action.message = "it was made before the process ended".to_owned();
+                if let Some(object) = object_mut(&mut action.outputs) {
+                    object.uid = Some(uid);
+                }
+                self.ended_well(at);
+                Ok(())
+            }
+            Ok(ObjectOutcome::Found { .. } | ObjectOutcome::Written { .. } | ObjectOutcome::Deleted(_)) | Err(_) => {
+                self.fail_unknown(at, unknown)
+            }
+        }
+    }
+
+    fn ask(&mut self, at: ActionIndex, look: Look) {
+        let path = recorded_path(&self.status, at);
+        if !self.seen.looking.contains(&at) {
+            self.inquiries.push((at, Inquiry { identity: self.identity(at), look }));
+        }
+        self.waiting_on.push(WaitingOn::Look(path));
+    }
+
+    fn identity(&self, at: ActionIndex) -> EffectIdentity {
+        EffectIdentity { execution_uid: self.seen.execution_uid.clone(), path: recorded_path(&self.status, at) }
+    }
+}
+
+/// The object of a Localization, Subscription or KubernetesResource action.
+pub(crate) fn object(action: &ActionStatus) -> Option<&ObjectRef> {
+    let outputs = &action.outputs;
+    outputs.localization_ref.as_ref().or(outputs.subscription_ref.as_ref()).or(outputs.resource_ref.as_ref())
+}
+
+/// The same in its outputs, to change it.
+pub(crate) fn object_mut(outputs: &mut Outputs) -> Option<&mut ObjectRef> {
+    outputs.localization_ref.as_mut().or(outputs.subscription_ref.as_mut()).or(outputs.resource_ref.as_mut())
+}

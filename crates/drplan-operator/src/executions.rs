@@ -20,6 +20,7 @@ use crate::{
         finish::finish,
         resume::{Claimed, claim},
         snapshots,
+        unsupported,
         start::{Begun, start},
     },
     index::{Card, Key},
@@ -169,10 +170,11 @@ impl Executions {
                     .map(Run::new),
                 None => None,
             },
-            Recorded::Started(_)
-            | Recorded::NotStarted(_)
-            | Recorded::Unreadable { .. }
-            | Recorded::UnsupportedFormat(_) => None,
+            Recorded::UnsupportedFormat(format) => {
+                unsupported::tell(&self.context, &record, "status", *format);
+                return Ok(());
+            }
+            Recorded::Started(_) | Recorded::NotStarted(_) | Recorded::Unreadable { .. } => None,
         };
         finish(&self.context, &record, run.as_ref()).await
     }

@@ -106,7 +106,7 @@ async fn gone(access: &Access, job: &ObjectRef, notices: &Subscription) -> Outco
     match notices.end() {
         Some(end) => ended(access, job, end).await,
         None => {
-            let message = format!("Job {} is gone without a result", shown(job));
+            let message = format!("JobLost: Job {} is gone without a result", shown(job));
             Outcome::Failed(Failure::new(FailureKind::JobLost, message))
         }
     }
@@ -116,7 +116,7 @@ async fn gone(access: &Access, job: &ObjectRef, notices: &Subscription) -> Outco
 async fn delete_late(access: &Access, job: &ObjectRef, found: &SlimJob) -> Result<Option<Outcome>, ApiError> {
     match server::delete(&access.client, job, found).await {
         Ok(()) => {
-            let message = format!("Job {} did not end in time and was deleted", shown(job));
+            let message = format!("JobTimedOut: Job {} did not end in time and was deleted", shown(job));
             Ok(Some(Outcome::Failed(Failure::new(
                 FailureKind::JobTimedOut,
                 message,

@@ -9,11 +9,11 @@ use serde_json::Value;
 use super::{
     Stop,
     conflict::{self, FieldConflict},
+    exchange::Refusal,
     gone::wait_until_gone,
     live::Live,
     manifest,
     place::Place,
-    server::Refusal,
 };
 use crate::deadline::Deadline;
 

@@ -9,7 +9,7 @@ use drplan_api::status::ObjectRef;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResourceList;
 use kube::{Client, core::ApiResource};
 
-use super::{Stop, reading::until_answered, server};
+use super::{Stop, exchange, reading::until_answered, server};
 use crate::deadline::Deadline;
 
 /// Kinds remembered at once. A cluster with many operators has some 500; each takes some 200 bytes.
@@ -74,7 +74,7 @@ fn key(target: &ObjectRef) -> (String, String) {
 /// Asks the API server for `kind` of `api_version`.
 async fn discover(client: &Client, api_version: &str, kind: &str, deadline: Deadline) -> Result<Kind, Stop> {
     let path = server::root(api_version);
-    let answer = until_answered(deadline, |patience| server::document(client, &path, patience)).await;
+    let answer = until_answered(deadline, |patience| exchange::document(client, &path, patience)).await;
     let list: Option<APIResourceList> =
         answer.map_err(|refusal| refusal.stop(&format!("find the kind {kind} of {api_version}")))?;
     let Some(list) = list else {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{live::Live, place::Place, server::Refusal};
+use super::{exchange::Refusal, live::Live, place::Place};
 use crate::deadline::Deadline;
 
 /// The first wait after a read that was not answered; each further one is twice as long.

@@ -10,10 +10,11 @@ mod look;
 mod patch;
 mod rights;
 mod secrets;
+mod somebody;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use drplan_actions::{HttpCaller, HttpSettings, Identity, JobWatch, Performer};
 use drplan_api::{ActionPath, canonical::PatchType, labels, status::ObjectRef};
 use drplan_engine::{
@@ -24,17 +25,15 @@ use drplan_engine::{
     },
 };
 use drplan_testkit::{TestNamespace, object_until};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, PostParams},
 };
 use serde_json::{Value, json};
 
 use crate::attempt::{NEVER, from_now};
-
-/// What somebody else puts on an object to hold it.
-const FINALIZER: &str = "actions.drplan/hold";
+use somebody::{FINALIZER, Somebody};
 
 /// One action of one execution, and one object that it is about: a ConfigMap `settings` in the test's namespace
 /// unless another is named.
@@ -220,80 +219,8 @@ fn with(key: &str, value: &str) -> Value {
     json!({"data": {key: value}})
 }
 
-/// What somebody else does to the ConfigMap `settings`.
-struct Somebody {
-    maps: Api<ConfigMap>,
-}
-
-impl Somebody {
-    fn new(t: &TestNamespace) -> Self {
-        Self::in_namespace(&t.client, &t.name)
-    }
-
-    fn in_namespace(client: &Client, namespace: &str) -> Self {
-        Self {
-            maps: Api::namespaced(client.clone(), namespace),
-        }
-    }
-
-    /// Makes it with this one value; tells its UID.
-    async fn makes(&self, key: &str, value: &str) -> anyhow::Result<String> {
-        let map = json!({"metadata": {"name": "settings"}, "data": {key: value}});
-        let params = PostParams {
-            field_manager: Some("somebody".to_owned()),
-            ..PostParams::default()
-        };
-        let made = self.maps.create(&params, &serde_json::from_value(map)?).await?;
-        made.metadata.uid.context("it has a UID")
-    }
-
-    /// Changes one value.
-    async fn changes(&self, key: &str, value: &str) -> anyhow::Result<()> {
-        let patch = Patch::Merge(json!({"data": {key: value}}));
-        let params = PatchParams {
-            field_manager: Some("somebody".to_owned()),
-            ..PatchParams::default()
-        };
-        self.maps.patch("settings", &params, &patch).await?;
-        Ok(())
-    }
-
-    /// Deletes it and waits until it is gone.
-    async fn removes(&self) -> anyhow::Result<()> {
-        self.deletes().await?;
-        object_until(&self.maps, "settings", "is gone", |map| {
-            map.is_none().then_some(())
-        })
-        .await
-    }
-
-    async fn deletes(&self) -> anyhow::Result<()> {
-        self.maps.delete("settings", &DeleteParams::default()).await?;
-        Ok(())
-    }
-
-    /// Puts a finalizer on it, or takes it off.
-    async fn holds(&self, holds: bool) -> anyhow::Result<()> {
-        let finalizers: &[&str] = if holds { &[FINALIZER] } else { &[] };
-        let patch = Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
-        self.maps
-            .patch("settings", &PatchParams::default(), &patch)
-            .await?;
-        Ok(())
-    }
-
-    /// The object as it is.
-    async fn sees(&self) -> anyhow::Result<ConfigMap> {
-        Ok(self.maps.get("settings").await?)
-    }
-
-    /// All its values.
-    async fn reads(&self) -> anyhow::Result<BTreeMap<String, String>> {
-        Ok(self.sees().await?.data.unwrap_or_default())
-    }
-}
-
-/// Runs the test on a namespace that is being deleted and does not go, with an object in it; its UID is told.
+/// Runs the test on a namespace that is being deleted and does not go, with an object in it that is being deleted
+/// with it and is held; its UID is told.
 async fn in_going_namespace(
     t: &TestNamespace,
     test: impl AsyncFnOnce(&str, &Somebody, String) -> anyhow::Result<()>,
@@ -306,6 +233,10 @@ async fn in_going_namespace(
     let uid = somebody.makes("k", "v").await?;
     somebody.holds(true).await?;
     namespaces.delete(&name, &DeleteParams::default()).await?;
+    object_until(&somebody.maps, "settings", "is being deleted", |map| {
+        map?.metadata.deletion_timestamp.as_ref().map(|_| ())
+    })
+    .await?;
     let result = test(&name, &somebody, uid).await;
     if somebody.maps.get_opt("settings").await?.is_some() {
         somebody.holds(false).await?;

@@ -145,7 +145,7 @@ async fn a_job_that_is_gone_or_replaced_is_lost() {
             ("GET jobs/migrate", gone),
         ]);
         let lost = failure(await_end(&script, in_an_hour()).await, FailureKind::JobLost);
-        assert_eq!(lost.message, "Job shop/migrate is gone without a result");
+        assert_eq!(lost.message, "JobLost: Job shop/migrate is gone without a result");
     }
 }
 
@@ -171,7 +171,7 @@ async fn at_the_deadline_exactly_what_was_read_is_deleted() {
     );
     assert_eq!(
         late.message,
-        "Job shop/migrate did not end in time and was deleted"
+        "JobTimedOut: Job shop/migrate did not end in time and was deleted"
     );
     let sent = &script.seen()[2].body;
     assert_eq!(sent["propagationPolicy"], "Foreground");

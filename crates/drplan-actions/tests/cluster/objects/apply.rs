@@ -210,18 +210,18 @@ async fn an_object_that_is_being_deleted_is_waited_for_and_made_anew() -> anyhow
 }
 
 #[tokio::test]
-async fn in_a_namespace_that_is_being_deleted_what_is_there_can_be_applied_to() -> anyhow::Result<()> {
+async fn in_a_namespace_that_is_being_deleted_nothing_is_applied() -> anyhow::Result<()> {
     in_namespace("apply-going", async |t| {
-        in_going_namespace(t, async |namespace, _, _| {
-            let action = Action::new(t).namespace(namespace).hasty();
-            let message = failed(
-                action.apply(with("k", "v"), Before::Absent).await,
-                FailureKind::Timeout,
-            );
-            // The namespace's deletion may not have come to the object yet.
-            if let Ok(message) = message {
-                assert_says(&message, &["is still being deleted", FINALIZER]);
-            }
+        in_going_namespace(t, async |namespace, somebody, uid| {
+            let action = Action::new(t).namespace(namespace);
+            let late = action
+                .clone()
+                .hasty()
+                .apply(with("k", "v"), Before::Present(uid.clone()))
+                .await;
+            let message = failed(late, FailureKind::Timeout)?;
+            assert_says(&message, &["is still being deleted", FINALIZER]);
+            assert_eq!(somebody.sees().await?.uid(), Some(uid));
             let new = Action::new(t).namespace(namespace).name("new");
             let refused = new.apply(with("k", "v"), Before::Absent).await;
             assert_says(&failed(refused, FailureKind::Invalid)?, &["being terminated"]);

@@ -55,6 +55,12 @@ async fn only_what_the_author_wrote_changes() -> anyhow::Result<()> {
         let test = json!([{"op": "test", "path": "/data/k", "value": "another"}]);
         let message = failed(action.patch(test, PatchType::Json).await, FailureKind::Invalid)?;
         assert_says(&message, &["patch ConfigMap"]);
+        // The API server quotes the whole object in this refusal.
+        let message = failed(action.merge(json!({"data": ["x"]})).await, FailureKind::Invalid)?;
+        assert!(
+            message.contains("Invalid value: \"…\"") && !message.contains("theirs"),
+            "{message}"
+        );
         Ok(())
     })
     .await

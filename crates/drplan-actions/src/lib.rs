@@ -81,6 +81,18 @@ impl Performer {
             Command::AwaitJob(wait) => job::await_end(&jobs, &maker, wait).await,
             Command::FindJob(job) => job::find(&jobs, &maker, job).await,
             Command::StopJob(job) => job::stop(&jobs, &maker, job).await,
+            Command::Object(command) => self.object(jobs.client, &effect.identity, command).await,
+        }
+    }
+
+    async fn object(&self, client: kube::Client, identity: &EffectIdentity, command: &ObjectCommand) -> Outcome {
+        let access = object::Access {
+            client,
+            kinds: self.kinds.clone(),
+        };
+        match object::perform(&access, identity, command).await {
+            Ok(outcome) => Outcome::Object(outcome),
+            Err(failure) => Outcome::Failed(failure),
         }
     }
 

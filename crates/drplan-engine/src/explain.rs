@@ -68,7 +68,9 @@ fn explain_running(status: &DRPlanExecutionStatus, waiting_on: &[WaitingOn]) -> 
 
 fn is_about(wait: &WaitingOn, path: &str) -> bool {
     match wait {
-        WaitingOn::Result(of) | WaitingOn::Retry(of, _) | WaitingOn::HttpPlace(of) => of.as_str() == path,
+        WaitingOn::Result(of) | WaitingOn::Look(of) | WaitingOn::Retry(of, _) | WaitingOn::HttpPlace(of) => {
+            of.as_str() == path
+        }
         WaitingOn::Person => false,
     }
 }
@@ -85,7 +87,7 @@ fn explain_action(
         attempt => format!(" (attempt {attempt})"),
     };
     match (wait, action.phase) {
-        (Some(WaitingOn::HttpPlace(_)), _) => wait.map(|wait| format!("{wait}{attempt}")),
+        (Some(WaitingOn::HttpPlace(_) | WaitingOn::Look(_)), _) => wait.map(|wait| format!("{wait}{attempt}")),
         (Some(WaitingOn::Retry(_, time)), _) => Some(format!(
             "{path} is tried again at {time}{attempt}, since: {}",
             action.message

@@ -37,7 +37,7 @@ impl RenderedObject {
             (Operation::Patch, PatchType::Merge) => lists_of(&self.body),
             (Operation::Patch | Operation::Create | Operation::Apply | Operation::Delete, _) => Vec::new(),
         };
-        Look { target: self.target.clone(), await_gone: self.operation == Operation::Create, lists, deadline }
+        Look { target: self.target.clone(), await_gone: matches!(self.operation, Operation::Create | Operation::Apply), lists, deadline }
     }
 
     /// The command, `before` being what the look found.

@@ -570,6 +570,7 @@ impl Drive {
                 Command::CreateJob(_) | Command::FindJob(_) => InFlight::FindOrCreate,
                 Command::AwaitJob(_) => InFlight::Await,
                 Command::StopJob(_) => InFlight::Stop,
+                Command::Object(_) => InFlight::Object,
             };
             let place = if kind == InFlight::Call {
                 self.places.pop()

@@ -47,31 +47,51 @@ pub(crate) fn head(text: &str, columns: usize) -> &str {
     text
 }
 
-/// `text` in lines of at most `columns`, broken between words where there are any.
+/// `text` in lines of at most `columns`, broken between words, and between characters that stand for words.
 pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let columns = columns.max(8);
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split_whitespace() {
-        let mut word = word;
-        if !line.is_empty() && width(&line) + 1 + width(word) > columns {
+    for (blank, piece) in text.split_whitespace().flat_map(pieces) {
+        let mut piece = piece;
+        let blank = blank && !line.is_empty();
+        if !line.is_empty() && width(&line) + usize::from(blank) + width(piece) > columns {
             lines.push(std::mem::take(&mut line));
-        }
-        if !line.is_empty() {
+        } else if blank {
             line.push(' ');
         }
-        while width(&line) + width(word) > columns {
-            let part = head(word, columns - width(&line));
+        while width(&line) + width(piece) > columns {
+            let part = head(piece, columns - width(&line));
             line.push_str(part);
-            word = &word[part.len()..];
+            piece = &piece[part.len()..];
             lines.push(std::mem::take(&mut line));
         }
-        line.push_str(word);
+        line.push_str(piece);
     }
     if !line.is_empty() {
         lines.push(line);
     }
     lines
+}
+
+/// The parts of `word` that a line may end behind, each with whether a blank stands before it. A wide character is a
+/// part of its own, with the closing marks behind it: these do not begin a line.
+fn pieces(word: &str) -> Vec<(bool, &str)> {
+    let is_mark = |c: char| "、。，：；！？）》」』”’…".contains(c);
+    let mut starts = vec![0];
+    let mut before: Option<char> = None;
+    for (at, c) in word.char_indices() {
+        let is_wide = |c: char| c.width() == Some(2);
+        if before.is_some_and(|before| (is_wide(before) || is_wide(c)) && !is_mark(c)) {
+            starts.push(at);
+        }
+        before = Some(c);
+    }
+    let ends = starts.iter().skip(1).copied().chain([word.len()]);
+    let parts = starts.iter().zip(ends);
+    parts
+        .map(|(start, end)| (*start == 0, &word[*start..end]))
+        .collect()
 }
 
 /// `text` with blanks up to `columns`.
@@ -150,6 +170,10 @@ mod tests {
         assert_eq!(fit("abc", 0, "…"), "");
         assert_eq!(wrap("one two three", 8), ["one two", "three"]);
         assert_eq!(wrap("数据库切换失败了啊", 8), ["数据库切", "换失败了", "啊"]);
+        assert_eq!(
+            wrap("返回 503：主库仍有未完成的，请等", 12),
+            ["返回 503：主", "库仍有未完成", "的，请等"]
+        );
         assert_eq!(wrap("", 8), Vec::<String>::new());
         assert_eq!(clean("a\x1b[31mb\u{202e}c\nd"), "a [31mbc d");
     }

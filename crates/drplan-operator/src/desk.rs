@@ -101,8 +101,9 @@ pub enum LockAnswer {
 pub async fn lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError> {
     let key = run.plan_key();
     let _writing = context.plan_locks.hold(&key).await;
+    let mut alone_at = None;
     for _ in 0..CONFLICTS_MAX {
-        match try_lock(context, run).await {
+        match try_lock(context, run, &mut alone_at).await {
             Err(StoreError::Conflict) => {}
             Err(StoreError::Gone) => return Ok(LockAnswer::PlanGone),
             answer => return answer,
@@ -111,7 +112,13 @@ pub async fn lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError
     Err(StoreError::Conflict)
 }
 
-async fn try_lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError> {
+/// `alone_at` is the plan's status at which a live list showed no other run. While it stays the same none can have
+/// begun, and the time between reading a plan that is edited in a loop and writing it must be short.
+async fn try_lock(
+    context: &Context,
+    run: &Run,
+    alone_at: &mut Option<DRPlanStatus>,
+) -> Result<LockAnswer, StoreError> {
     let Some(plan) = context.stores.plans.get(&run.namespace, &run.plan).await? else {
         return Ok(LockAnswer::PlanGone);
     };
@@ -121,6 +128,8 @@ async fn try_lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError
         Ok(status) => status,
         Err(problem) => return Ok(LockAnswer::Unreadable(problem)),
     };
+    let recorded = status.clone();
+    let mut stale = None;
     if let Some(current) = status.current_execution.clone() {
         if current.uid == run.uid {
             return Ok(LockAnswer::Taken);
@@ -128,7 +137,7 @@ async fn try_lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError
         match end_of(context, &current.namespace, &current.name, &current.uid).await? {
             EndOf::Runs => return Ok(LockAnswer::Busy(current.name)),
             EndOf::Ended(end) => enter_end(&mut status, &end),
-            EndOf::Gone => release_stale(context, &entry.meta, &mut status, &current),
+            EndOf::Gone => stale = Some(release_stale(&entry.meta, &mut status, &current)),
         }
     }
     if meta.deletion_timestamp.is_some() {
@@ -143,8 +152,11 @@ async fn try_lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError
     {
         return Ok(LockAnswer::AlreadyRan);
     }
-    if let Some(other) = other_running(context, run).await? {
-        return Ok(LockAnswer::Busy(other));
+    if alone_at.as_ref() != Some(&recorded) {
+        if let Some(other) = other_running(context, run).await? {
+            return Ok(LockAnswer::Busy(other));
+        }
+        *alone_at = Some(recorded);
     }
     fault::point("before-plan-finalizer").await;
     if !has_finalizer(&meta) {
@@ -181,6 +193,9 @@ async fn try_lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError
     fault::point("before-lock").await;
     context.stores.plans.put_status(&meta, &status).await?;
     fault::point("after-lock").await;
+    if let Some(note) = stale {
+        context.events.push(note);
+    }
     Ok(LockAnswer::Taken)
 }
 
@@ -345,13 +360,8 @@ pub async fn end_of(context: &Context, namespace: &str, name: &str, uid: &str) -
     })
 }
 
-/// Releases the lock of a run that does not exist.
-pub fn release_stale(
-    context: &Context,
-    plan: &ObjectMeta,
-    status: &mut DRPlanStatus,
-    current: &CurrentExecution,
-) {
+/// Releases the lock of a run that does not exist. Returns what is to be told once that is written.
+pub fn release_stale(plan: &ObjectMeta, status: &mut DRPlanStatus, current: &CurrentExecution) -> EventNote {
     status.current_execution = None;
     if let Some(entry) = status
         .execution_history
@@ -364,9 +374,7 @@ pub fn release_stale(
         "Released the lock of execution {}, which does not exist",
         current.name
     );
-    context
-        .events
-        .push(EventNote::plan(plan, true, "StaleLockReleased", message));
+    EventNote::plan(plan, true, "StaleLockReleased", message)
 }
 
 /// Another execution of the plan that is Running or Unknown, by a live list. What is known to have ended is not read

@@ -18,6 +18,9 @@ use crate::{
     store::StoreError,
 };
 
+/// Edits in a row after which a plan is looked at anew.
+const EDITS_MAX: usize = 20;
+
 /// Brings plan `key` up to date: its command, its lock, its phase.
 ///
 /// # Errors
@@ -47,36 +50,40 @@ async fn bring_up_to_date(context: &Context, entry: &PlanEntry) -> Result<(), St
         return Ok(());
     };
     let mut status = before.clone();
-    check_lock(context, entry, &mut status).await?;
+    let stale = check_lock(context, entry, &mut status).await?;
     set_phase(context, entry, &mut status);
     let mut meta = entry.meta.clone();
     if status != *before {
         meta = context.stores.plans.put_status(&meta, &status).await?.metadata;
     }
+    if let Some(note) = stale {
+        context.events.push(note);
+    }
     drop_finalizer(context, &meta, &status).await
 }
 
-/// A lock whose run has ended gives way once that is entered; one whose run does not exist gives way at once.
+/// A lock whose run has ended gives way once that is entered; one whose run does not exist gives way at once, which is
+/// told once it is written.
 async fn check_lock(
     context: &Context,
     entry: &PlanEntry,
     status: &mut DRPlanStatus,
-) -> Result<(), StoreError> {
+) -> Result<Option<EventNote>, StoreError> {
     let Some(current) = status.current_execution.clone() else {
-        return Ok(());
+        return Ok(None);
     };
     let known = context
         .index
         .execution(&(current.namespace.clone(), current.name.clone()));
     if known.is_some_and(|card| card.metadata.uid.as_deref() == Some(&current.uid) && !card.is_terminal()) {
-        return Ok(());
+        return Ok(None);
     }
     match end_of(context, &current.namespace, &current.name, &current.uid).await? {
         EndOf::Runs => {}
         EndOf::Ended(end) => enter_end(status, &end),
-        EndOf::Gone => release_stale(context, &entry.meta, status, &current),
+        EndOf::Gone => return Ok(Some(release_stale(&entry.meta, status, &current))),
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The phase and what it rests on.
@@ -193,9 +200,28 @@ async fn answer_command(context: &Context, entry: &PlanEntry, command: &str) -> 
                 .push(EventNote::plan(&entry.meta, true, "UnknownTrigger", message));
         }
     }
-    let patch = json!({"annotations": {labels::TRIGGER: null}});
-    context.stores.plans.merge_metadata(&entry.meta, patch).await?;
-    Ok(())
+    take_off(context, entry, command).await
+}
+
+/// Takes off the command that was answered. The plan may have been edited meanwhile; as long as it carries the command
+/// no run of it begins, so it is still the same.
+async fn take_off(context: &Context, entry: &PlanEntry, command: &str) -> Result<(), StoreError> {
+    let plans = &context.stores.plans;
+    let (namespace, name) = entry.key();
+    let mut meta = entry.meta.clone();
+    for _ in 0..EDITS_MAX {
+        let patch = json!({"annotations": {labels::TRIGGER: null}});
+        match plans.merge_metadata(&meta, patch).await {
+            Err(StoreError::Conflict) => {}
+            outcome => return outcome.map(drop),
+        }
+        let newer = plans.get(&namespace, &name).await?;
+        match newer.filter(|newer| annotation(&newer.metadata, labels::TRIGGER) == Some(command)) {
+            Some(newer) => meta = newer.metadata,
+            None => return Ok(()),
+        }
+    }
+    Err(StoreError::Conflict)
 }
 
 /// Writes `cancel=true` on the execution that holds the lock. No lock is taken while the plan carries the command,

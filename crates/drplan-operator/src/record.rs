@@ -125,6 +125,17 @@ impl Record {
         clock::now() > self.created().plus_millis(limit)
     }
 
+    /// Whether it asks for the same as `earlier` did, whatever else was edited: neither has begun.
+    pub fn asks_the_same_as(&self, earlier: &Self) -> bool {
+        let asks = |record: &Self| {
+            let wishes = [labels::CANCEL, labels::RESUME, labels::STARTED_UID]
+                .map(|name| record.annotation(name).map(str::to_owned));
+            let meta = &record.meta;
+            (meta.uid.clone(), meta.generation, record.is_deleting(), wishes)
+        };
+        matches!(self.status, Recorded::NotStarted(_)) && asks(self) == asks(earlier)
+    }
+
     /// Whether it has all of these labels.
     pub fn has_labels(&self, wanted: &BTreeMap<&'static str, String>) -> bool {
         let labels = self.meta.labels.as_ref();

@@ -43,12 +43,12 @@ pub(crate) fn locate(text: &str, root: &Yaml, problem: &Problem) -> Range<usize>
         (Some(entry), true) => entry.key_span.clone(),
         _ => found.span(text),
     };
-    match &problem.kind {
-        ProblemKind::Template { message } if found.complete => {
-            inside(text, found.yaml, message).unwrap_or(span)
-        }
-        _ => span,
+    if let ProblemKind::Template { message } = &problem.kind
+        && found.complete
+    {
+        return inside(text, found.yaml, message).unwrap_or(span);
     }
+    span
 }
 
 /// Where the value at `path` stands.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use drplan_api::{
-    Problem, ProblemKind, Problems, Severity,
+    Problem, ProblemKind, Problems,
     canonical::{Parameter, ParameterType, ParameterValue, Plan, Request, RunOperation, Workflow},
 };
 use drplan_engine::{ExecutionSource, PlanSource, WorkflowKey, WorkflowSource, compile, workflow_keys};
@@ -242,9 +242,4 @@ pub(crate) fn declared_types(
         .filter(|parameter| parameter.name.as_str() == name)
         .map(|parameter| parameter.kind)
         .collect()
-}
-
-/// Whether any of `problems` is an error.
-pub(crate) fn is_error(problem: &Problem) -> bool {
-    problem.severity == Severity::Error
 }

@@ -36,6 +36,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// The first and the longest wait after an API server that did not answer.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// The wait after somebody else's write: nobody notices it, and a conflict that never ends does not spin.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(10);
+/// Edits in a row after which everything is looked at anew.
+const EDITS_MAX: usize = 20;
+
 /// What became of the wish to begin.
 pub enum Begun {
     /// It may: everything is stored but its first status.
@@ -109,7 +114,7 @@ pub async fn start(
 
 fn after(error: &StoreError, backoff: &mut Duration) -> Duration {
     match error {
-        StoreError::Conflict | StoreError::Gone => Duration::ZERO,
+        StoreError::Conflict | StoreError::Gone => CONFLICT_PAUSE,
         StoreError::Refused { .. } | StoreError::Unanswered { .. } => {
             tracing::warn!(error = %error, "an execution cannot begin yet");
             let pause = *backoff;
@@ -354,19 +359,34 @@ impl Starting {
             return Ok(record.clone());
         }
         fault::point("before-metadata").await;
-        let patch = json!({
-            "annotations": {labels::STARTED_UID: record.uid()},
-            "labels": wanted,
-            "finalizers": finalizers(&record.meta, true),
-        });
-        let raw = self
-            .context
-            .stores
-            .executions
-            .merge_metadata(&record.meta, patch)
-            .await?;
-        fault::point("after-metadata").await;
-        Ok(Record::of(raw))
+        let executions = &self.context.stores.executions;
+        let mut meta = record.meta.clone();
+        for _ in 0..EDITS_MAX {
+            let patch = json!({
+                "annotations": {labels::STARTED_UID: record.uid()},
+                "labels": wanted,
+                "finalizers": finalizers(&meta, true),
+            });
+            match executions.merge_metadata(&meta, patch).await {
+                Ok(raw) => {
+                    fault::point("after-metadata").await;
+                    return Ok(Record::of(raw));
+                }
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+            // Somebody edits labels or annotations; what was decided holds as long as nothing else has changed.
+            let (namespace, name) = record.key();
+            let Some(raw) = executions.get(&namespace, &name).await? else {
+                return Err(StoreError::Gone);
+            };
+            let newer = Record::of(raw);
+            if !newer.asks_the_same_as(record) {
+                return Err(StoreError::Conflict);
+            }
+            meta = newer.meta;
+        }
+        Err(StoreError::Conflict)
     }
 
     /// Writes the labels by which people find the executions of a plan, on one that ends without having begun.

@@ -320,3 +320,37 @@ async fn a_trigger_that_was_removed_yields_the_manifest_to_apply_instead() -> an
     };
     control_plane.with_namespace("triggers", test).await
 }
+
+#[tokio::test]
+async fn a_command_on_a_plan_never_reaches_a_run_that_begins_after_it() -> anyhow::Result<()> {
+    let control_plane = shared().await?;
+    let test = async |t: &TestNamespace| {
+        apply_plan(t, "shop", &[post("call", &t.stand_in.url("/call"))]).await?;
+        annotate(&plans(t), "shop", &ours("trigger"), Some("cancel")).await?;
+        create(t, &execution("run", "shop")).await?;
+        t.start_operator().await?;
+        execution_until(t, "run", "Succeeded").await?;
+        event(t, "shop", "NothingToCancel").await?;
+        assert_eq!(t.stand_in.requests("/call").len(), 1);
+        Ok(())
+    };
+    control_plane.with_namespace("command-first", test).await
+}
+
+#[tokio::test]
+async fn an_execution_that_is_created_cancelled_never_begins() -> anyhow::Result<()> {
+    let control_plane = shared().await?;
+    let test = async |t: &TestNamespace| {
+        t.start_operator().await?;
+        apply_plan(t, "shop", &[post("call", &t.stand_in.url("/call"))]).await?;
+        create(t, &execution("run", "shop").annotated(&ours("cancel"), "true")).await?;
+        let end = execution_until(t, "run", "Cancelled").await?;
+        assert_eq!(text(&end, "/metadata/labels/drplan"), "shop");
+        taken_off(&executions(t), "run", "cancel").await?;
+        let (_, plan) = released(t, "run").await?;
+        assert!(plan["status"]["executionHistory"].is_null(), "{plan}");
+        assert_eq!(t.stand_in.all().len(), 0);
+        Ok(())
+    };
+    control_plane.with_namespace("born-cancelled", test).await
+}

@@ -15,7 +15,6 @@ use crate::shared;
 async fn labels_and_annotations_edited_in_a_loop_neither_stop_nor_repeat_anything() -> anyhow::Result<()> {
     let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
-        t.start_operator().await?;
         let at = |path: &str| t.stand_in.url(path);
         t.stand_in.script("/b", [Answer::status(503), Answer::ok()]);
         let calls =
@@ -23,6 +22,7 @@ async fn labels_and_annotations_edited_in_a_loop_neither_stop_nor_repeat_anythin
         let actions: Vec<_> = calls.into_iter().chain([job("work")]).collect();
         apply_plan(t, "shop", &actions).await?;
         create(t, &execution("run", "shop")).await?;
+        // Before it begins as well as after.
         let edited = CancellationToken::new();
         let editing = async {
             let mut count = 0_u32;
@@ -39,13 +39,15 @@ async fn labels_and_annotations_edited_in_a_loop_neither_stop_nor_repeat_anythin
             anyhow::Ok(count)
         };
         let running = async {
-            let done = execution_until(t, "run", "Succeeded").await;
-            let done = match done {
-                Ok(done) => released(t, "run").await.map(|_| done),
-                Err(error) => Err(error),
-            };
+            let outcome = async {
+                t.start_operator().await?;
+                let done = execution_until(t, "run", "Succeeded").await?;
+                released(t, "run").await?;
+                anyhow::Ok(done)
+            }
+            .await;
             edited.cancel();
-            done
+            outcome
         };
         let (count, done) = tokio::join!(editing, running);
         let done = done?;
@@ -88,6 +90,12 @@ async fn a_plan_edited_in_a_loop_is_locked_and_released_all_the_same() -> anyhow
                         create(t, &execution(name, "shop")).await?;
                         execution_until(t, name, "Succeeded").await?;
                         released(t, name).await?;
+                        annotate(&plans(t), "shop", &ours("trigger"), Some("cancel")).await?;
+                        object_until(&plans(t), "shop", "the command is off", |plan| {
+                            let annotations = plan?.metadata.annotations.clone().unwrap_or_default();
+                            (!annotations.contains_key(&ours("trigger"))).then_some(())
+                        })
+                        .await?;
                         anyhow::Ok(())
                     }
                     .await;
@@ -187,9 +195,20 @@ async fn workflow_and_plan_deleted_mid_run_change_nothing_in_it_and_the_plan_goe
             "{:?}",
             late.data
         );
-        let done = executions(t).get("run").await?;
-        assert_eq!(text(&done.data, "/status/phase"), "Succeeded");
-        assert!(done.metadata.finalizers.unwrap_or_default().is_empty());
+        object_until(&executions(t), "run", "no finalizer", |run| {
+            run?.metadata
+                .finalizers
+                .iter()
+                .flatten()
+                .next()
+                .is_none()
+                .then_some(())
+        })
+        .await?;
+        assert_eq!(
+            text(&executions(t).get("run").await?.data, "/status/phase"),
+            "Succeeded"
+        );
         assert_eq!(t.stand_in.requests("/slow").len(), 1);
         Ok(())
     };

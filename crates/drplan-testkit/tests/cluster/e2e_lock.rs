@@ -8,7 +8,8 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::fixtures::{
-    apply_plan, create, event, execution, execution_until, executions, ours, plans, post, released, text,
+    apply_plan, create, event, events, execution, execution_until, executions, ours, plans, post, released,
+    text,
 };
 use crate::shared;
 
@@ -189,6 +190,18 @@ async fn a_lock_of_an_execution_that_does_not_exist_gives_way() -> anyhow::Resul
         let (_, plan) = released(t, "run").await?;
         assert_eq!(entries(&plan).len(), 1);
         assert_eq!(text(&entries(&plan)[0], "/phase"), "Succeeded");
+        let both = eventually("an event for each", async || {
+            let told = events(t, "shop").await?;
+            let stale: Vec<String> = told
+                .into_iter()
+                .filter(|event| event.starts_with("StaleLockReleased"))
+                .collect();
+            Ok(Seen::when((stale.len() >= 2).then(|| stale.clone()), || {
+                format!("{stale:?}")
+            }))
+        })
+        .await?;
+        assert_eq!(both.len(), 2, "{both:?}");
         Ok(())
     };
     control_plane.with_namespace("stale", test).await

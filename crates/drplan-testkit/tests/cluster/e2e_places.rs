@@ -137,3 +137,33 @@ async fn with_two_places_for_runs_the_others_wait_and_say_so() -> anyhow::Result
     };
     control_plane.with_namespace("two-runs", test).await
 }
+
+#[tokio::test]
+async fn what_finds_no_place_before_the_start_deadline_fails_without_any_effect() -> anyhow::Result<()> {
+    let control_plane = shared().await?;
+    let test = async |t: &TestNamespace| {
+        let launch = t
+            .operator_launch()?
+            .arg("--max-running=1")
+            .arg("--start-deadline=2s");
+        t.launch_operator(launch).await?.ready().await?;
+        t.stand_in.script("/slow", [Answer::ok().held()]);
+        for name in ["first", "second"] {
+            apply_plan(t, name, &[post("call", &t.stand_in.url("/slow"))]).await?;
+        }
+        create(t, &execution("first", "first")).await?;
+        t.stand_in.wait_for("/slow", 1).await?;
+        create(t, &execution("second", "second")).await?;
+        let ended = execution_until(t, "second", "Failed").await?;
+        let message = text(&ended, "/status/message");
+        assert!(
+            message.starts_with("StartDeadlineExceeded: ") && message.contains("2s"),
+            "{message}"
+        );
+        t.stand_in.release("/slow");
+        execution_until(t, "first", "Succeeded").await?;
+        assert_eq!(t.stand_in.all().len(), 1);
+        Ok(())
+    };
+    control_plane.with_namespace("too-late", test).await
+}

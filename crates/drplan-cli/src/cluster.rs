@@ -1,0 +1,161 @@
+//! The API server, reached as kubectl reaches it.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use drplan_api::{DRPlan, DRPlanExecution};
+use kube::{
+    Api, Client, Config, Resource,
+    api::{ApiResource, DynamicObject},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::Value;
+
+use crate::options::ClusterOptions;
+
+/// How long one answer is awaited.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A way to the API server, with the namespace that commands speak of.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    client: Client,
+    /// Where plans and executions are.
+    pub(crate) namespace: String,
+    /// What a command must be given to reach the same place, with a blank before it.
+    pub(crate) flags: String,
+}
+
+impl Cluster {
+    /// The cluster that `options` name. No connection is made yet.
+    ///
+    /// # Errors
+    /// A kubeconfig that is missing or cannot be used.
+    pub(crate) async fn connect(options: &ClusterOptions) -> anyhow::Result<Self> {
+        let choice = KubeConfigOptions {
+            context: options.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let mut config = match (&options.kubeconfig, &options.context) {
+            (Some(path), _) => {
+                let kubeconfig = Kubeconfig::read_from(path)
+                    .with_context(|| format!("failed to read the kubeconfig `{}`", path.display()))?;
+                Config::from_custom_kubeconfig(kubeconfig, &choice).await
+            }
+            (None, Some(_)) => Config::from_kubeconfig(&choice).await,
+            (None, None) => {
+                return Self::with(
+                    Config::infer()
+                        .await
+                        .context("found no way to the API server: give --kubeconfig or set KUBECONFIG")?,
+                    options,
+                );
+            }
+        }
+        .context("failed to use the kubeconfig")?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        Self::with(config, options)
+    }
+
+    fn with(mut config: Config, options: &ClusterOptions) -> anyhow::Result<Self> {
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        // Watches are reads without end; whoever asks for one answer sets a limit of its own.
+        config.read_timeout = None;
+        let namespace = options
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
+        let mut flags = String::new();
+        let given = [
+            ("-n", Some(namespace.clone())),
+            ("--context", options.context.clone()),
+            (
+                "--kubeconfig",
+                options.kubeconfig.as_ref().map(|path| path.display().to_string()),
+            ),
+        ];
+        for (flag, value) in given {
+            if let Some(value) = value {
+                flags.push_str(&format!(" {flag} {}", quoted(&value)));
+            }
+        }
+        let client = Client::try_from(config).context("failed to make a client for the API server")?;
+        Ok(Self {
+            client,
+            namespace,
+            flags,
+        })
+    }
+
+    /// The executions of the namespace, in any shape.
+    pub(crate) fn executions(&self) -> Api<DynamicObject> {
+        self.objects::<DRPlanExecution>()
+    }
+
+    /// The plans of the namespace, in any shape.
+    pub(crate) fn plans(&self) -> Api<DynamicObject> {
+        self.objects::<DRPlan>()
+    }
+
+    fn objects<K: Resource<DynamicType = ()>>(&self) -> Api<DynamicObject> {
+        let resource = ApiResource::erase::<K>(&());
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+    }
+
+    /// The execution `name`, as JSON.
+    ///
+    /// # Errors
+    /// There is none, or no answer.
+    pub(crate) async fn execution(&self, name: &str) -> anyhow::Result<Value> {
+        let found = answer(self.executions().get_opt(name)).await;
+        match found.with_context(|| format!("failed to read execution `{name}`"))? {
+            Some(object) => Ok(serde_json::to_value(object)?),
+            None => bail!(
+                "there is no execution `{name}` in namespace {}; kubectl get drpe -n {} lists them",
+                self.namespace,
+                self.namespace
+            ),
+        }
+    }
+}
+
+/// Awaits one answer of the API server.
+///
+/// # Errors
+/// Its refusal, in one sentence, or that it did not answer in time.
+pub(crate) async fn answer<T>(request: impl Future<Output = kube::Result<T>>) -> anyhow::Result<T> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        // What the API server says is the whole story; kube's words around it are not.
+        Ok(Err(kube::Error::Api(status))) => {
+            Err(anyhow::anyhow!("{}", crate::screen::clean(&status.message)))
+        }
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => bail!(
+            "the API server did not answer within {} s",
+            ANSWER_TIMEOUT.as_secs()
+        ),
+    }
+}
+
+/// `text` as a shell reads it back.
+fn quoted(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_blanks_can_be_typed_again() {
+        assert_eq!(quoted("a b'c"), r"'a b'\''c'");
+        assert_eq!(quoted("/home/x/.kube/config"), "/home/x/.kube/config");
+    }
+}

@@ -1,0 +1,137 @@
+//! An execution as the API server tells of it, over lost connections.
+
+use std::{pin::pin, time::Duration};
+
+use futures::StreamExt;
+use kube::{
+    Api,
+    api::DynamicObject,
+    runtime::{WatchStreamExt, watcher, watcher::watch_object},
+};
+use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
+
+use crate::{
+    cluster::{Cluster, answer},
+    screen::{clean, fit, size},
+    tree::{Ink, Line},
+    view::RunView,
+};
+
+/// After this long without news the execution is read once: a watch over a connection that is gone without a word tells
+/// nothing.
+const QUIET: Duration = Duration::from_secs(10);
+/// How long that one answer is awaited.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What was heard.
+pub(super) enum News {
+    /// The execution as it is now.
+    Seen(Box<RunView>),
+    /// It does not exist any more.
+    Gone,
+    /// The API server cannot be asked; why.
+    Trouble(String),
+}
+
+/// The watch of one execution.
+pub(super) struct Follow {
+    news: mpsc::Receiver<News>,
+    task: JoinHandle<()>,
+    heard: Instant,
+    trouble: Option<String>,
+}
+
+impl Follow {
+    /// Begins to watch execution `name`.
+    pub(super) fn start(cluster: &Cluster, name: &str) -> Self {
+        let (sender, news) = mpsc::channel(16);
+        Self {
+            news,
+            task: tokio::spawn(listen(cluster.executions(), name.to_owned(), sender)),
+            heard: Instant::now(),
+            trouble: None,
+        }
+    }
+
+    /// What is heard next. Dropped before it is there, it is heard the next time.
+    pub(super) async fn next(&mut self) -> News {
+        let news = match self.news.recv().await {
+            Some(news) => news,
+            // The task ends only with its receiver.
+            None => std::future::pending().await,
+        };
+        match &news {
+            News::Seen(_) | News::Gone => {
+                self.heard = Instant::now();
+                self.trouble = None;
+            }
+            News::Trouble(why) => self.trouble = Some(why.clone()),
+        }
+        news
+    }
+
+    /// A line for the screen while the API server cannot be asked.
+    pub(super) fn trouble(&self) -> Option<Line> {
+        let trouble = self.trouble.as_ref()?;
+        let seconds = self.heard.elapsed().as_secs();
+        let text = format!(
+            "No news from the API server for {seconds}s; trying again. The run does not depend on this. ({trouble})"
+        );
+        Some(Line(vec![(Ink::Waiting, fit(&text, size().0, "~"))]))
+    }
+}
+
+impl Drop for Follow {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn listen(api: Api<DynamicObject>, name: String, news: mpsc::Sender<News>) {
+    loop {
+        let watched = watch_object(api.clone(), &name).backoff(watcher::DefaultBackoff::default());
+        let mut objects = pin!(watched);
+        loop {
+            let heard = match tokio::time::timeout(QUIET, objects.next()).await {
+                Ok(Some(Ok(found))) => seen(found),
+                Ok(Some(Err(error))) => News::Trouble(clean(&chain(&error))),
+                Ok(None) => break,
+                Err(_) => match tokio::time::timeout(LOOK_TIMEOUT, answer(api.get_opt(&name))).await {
+                    Ok(Ok(found)) => seen(found),
+                    Ok(Err(error)) => News::Trouble(clean(&format!("{error:#}"))),
+                    Err(_) => News::Trouble("it does not answer".to_owned()),
+                },
+            };
+            let is_trouble = matches!(heard, News::Trouble(_));
+            if news.send(heard).await.is_err() {
+                return;
+            }
+            if is_trouble {
+                // A connection that does not answer is not waited for: the next watch uses another.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                break;
+            }
+        }
+    }
+}
+
+fn seen(found: Option<DynamicObject>) -> News {
+    match found.and_then(|object| serde_json::to_value(object).ok()) {
+        Some(object) => News::Seen(Box::new(RunView::read(&object))),
+        None => News::Gone,
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(&format!(": {said}"));
+        }
+        source = cause.source();
+    }
+    text
+}

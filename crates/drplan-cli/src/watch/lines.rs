@@ -1,0 +1,143 @@
+//! A run as lines, one for each thing that happens: for logs, and for those who read no pictures.
+
+use drplan_api::{GoDuration, Time};
+
+use crate::view::{ActionView, Phase, RunView, StageView, WorkflowView};
+
+/// What has happened from `before` to `after`, in the order of its times; `now` is the time of what has none.
+pub fn transitions(before: &RunView, after: &RunView, now: Time) -> Vec<String> {
+    let mut found = Found {
+        now,
+        lines: Vec::new(),
+    };
+    if before.phase != after.phase && after.phase == Phase::Running {
+        found.push(
+            after.start,
+            format!("{} Running  {} of {}", after.name, after.operation, after.plan),
+        );
+    }
+    if before.cancelling.is_none() && after.cancelling.is_some() {
+        found.push(None, format!("{} Cancelling", after.name));
+    }
+    for (index, stage) in after.stages.iter().enumerate() {
+        found.stage(before.stages.get(index), stage);
+    }
+    // Sorting keeps the order of what happened together.
+    found.lines.sort_by_key(|(time, _)| *time);
+    let is_new_word = before.phase != after.phase || before.message != after.message;
+    let is_quiet = after.phase == Phase::Running && (after.message.is_empty() || before.phase != after.phase);
+    if is_new_word && !is_quiet {
+        let last = found.lines.last().map_or(now, |(time, _)| *time);
+        let took = took(after.start, after.end);
+        let message = said(&after.message);
+        found.lines.push((
+            after.end.unwrap_or(last),
+            format!("{} {}{took}{message}", after.name, after.phase.as_str()),
+        ));
+    }
+    found
+        .lines
+        .into_iter()
+        .map(|(time, line)| format!("{time}  {line}"))
+        .collect()
+}
+
+struct Found {
+    now: Time,
+    lines: Vec<(Time, String)>,
+}
+
+impl Found {
+    fn push(&mut self, time: Option<Time>, line: String) {
+        self.lines.push((time.unwrap_or(self.now), line));
+    }
+
+    fn stage(&mut self, before: Option<&StageView>, stage: &StageView) {
+        let was = before.map(|before| &before.phase);
+        let begins = was.is_none_or(|was| *was == Phase::Pending) && stage.start.is_some();
+        if begins {
+            self.push(stage.start, format!("stage {} Running", stage.name));
+        }
+        for (index, workflow) in stage.workflows.iter().enumerate() {
+            let before = before.and_then(|before| before.workflows.get(index));
+            // What a skipped stage holds is skipped with it.
+            if stage.phase != Phase::Skipped {
+                self.workflow(&stage.name, before, workflow);
+            }
+        }
+        if was != Some(&stage.phase) && !matches!(stage.phase, Phase::Pending | Phase::Running) {
+            let took = took(stage.start, stage.end);
+            let message = said(&stage.message);
+            self.push(
+                stage.end,
+                format!("stage {} {}{took}{message}", stage.name, stage.phase.as_str()),
+            );
+        }
+    }
+
+    fn workflow(&mut self, stage: &str, before: Option<&WorkflowView>, workflow: &WorkflowView) {
+        let was = before.map(|before| &before.phase);
+        let path = format!("{stage}/{}", workflow.name);
+        if was.is_none_or(|was| *was == Phase::Pending) && workflow.start.is_some() {
+            self.push(workflow.start, format!("workflow {path} Running"));
+        }
+        for (index, action) in workflow.actions.iter().enumerate() {
+            let before = before.and_then(|before| before.actions.get(index));
+            if workflow.phase != Phase::Skipped {
+                self.action(&path, before, action);
+            }
+        }
+        if was != Some(&workflow.phase) && !matches!(workflow.phase, Phase::Pending | Phase::Running) {
+            let took = took(workflow.start, workflow.end);
+            let message = said(&workflow.message);
+            self.push(
+                workflow.end,
+                format!("workflow {path} {}{took}{message}", workflow.phase.as_str()),
+            );
+        }
+    }
+
+    fn action(&mut self, workflow: &str, before: Option<&ActionView>, action: &ActionView) {
+        let path = format!("action {workflow}/{}", action.name);
+        let none = ActionView::default();
+        let before = before.unwrap_or(&none);
+        if before.start.is_none() && action.start.is_some() {
+            self.push(action.start, format!("{path} Running"));
+        }
+        if action.phase == Phase::Running && action.attempt > before.attempt.max(1) {
+            let at = action
+                .attempt_time
+                .map(|time| format!(" at {time}"))
+                .unwrap_or_default();
+            let message = said(&action.message);
+            self.push(
+                None,
+                format!("{path} attempt {} follows{at}{message}", action.attempt),
+            );
+        }
+        let has_changed = before.phase != action.phase;
+        if has_changed && !matches!(action.phase, Phase::Pending | Phase::Running) {
+            let took = took(action.start, action.end);
+            let message = said(&action.message);
+            self.push(
+                action.end,
+                format!("{path} {}{took}{message}", action.phase.as_str()),
+            );
+        }
+    }
+}
+
+fn took(start: Option<Time>, end: Option<Time>) -> String {
+    let took = start
+        .zip(end)
+        .map(|(start, end)| GoDuration::from_millis(end.millis_since(start)));
+    took.map(|took| format!(" after {took}")).unwrap_or_default()
+}
+
+fn said(message: &str) -> String {
+    if message.is_empty() {
+        String::new()
+    } else {
+        format!(": {message}")
+    }
+}

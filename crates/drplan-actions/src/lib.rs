@@ -85,7 +85,12 @@ impl Performer {
         }
     }
 
-    async fn object(&self, client: kube::Client, identity: &EffectIdentity, command: &ObjectCommand) -> Outcome {
+    async fn object(
+        &self,
+        client: kube::Client,
+        identity: &EffectIdentity,
+        command: &ObjectCommand,
+    ) -> Outcome {
         let access = object::Access {
             client,
             kinds: self.kinds.clone(),

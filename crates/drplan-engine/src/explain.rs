@@ -87,7 +87,9 @@ fn explain_action(
         attempt => format!(" (attempt {attempt})"),
     };
     match (wait, action.phase) {
-        (Some(WaitingOn::HttpPlace(_) | WaitingOn::Look(_)), _) => wait.map(|wait| format!("{wait}{attempt}")),
+        (Some(WaitingOn::HttpPlace(_) | WaitingOn::Look(_)), _) => {
+            wait.map(|wait| format!("{wait}{attempt}"))
+        }
         (Some(WaitingOn::Retry(_, time)), _) => Some(format!(
             "{path} is tried again at {time}{attempt}, since: {}",
             action.message

@@ -44,7 +44,9 @@ impl Fold<'_> {
             }
             // Given a new command below: to stop, or with the deadline that counts again.
             Some(InFlight::Await) if now || self.is_resumed() => {}
-            Some(InFlight::Call | InFlight::FindOrCreate | InFlight::Await | InFlight::Stop | InFlight::Object) => {
+            Some(
+                InFlight::Call | InFlight::FindOrCreate | InFlight::Await | InFlight::Stop | InFlight::Object,
+            ) => {
                 self.await_result(at);
                 return Ok(());
             }

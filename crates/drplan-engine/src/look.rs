@@ -38,13 +38,24 @@ impl Fold<'_> {
     ///
     /// # Errors
     /// [`RenderError`] if the object does not render.
-    pub(crate) fn know_before(&mut self, run: &Run, at: ActionIndex, attempt: Attempt) -> Result<Known, RenderError> {
+    pub(crate) fn know_before(
+        &mut self,
+        run: &Run,
+        at: ActionIndex,
+        attempt: Attempt,
+    ) -> Result<Known, RenderError> {
         if action_status(&self.status, at).is_none_or(|action| action.before.is_some()) {
             return Ok(Known::Enough);
         }
-        let fresh = self.seen.looks.get(&at).filter(|looked| self.now.millis_since(looked.asked_at) <= LOOK_AGE_MAX);
+        let fresh = self
+            .seen
+            .looks
+            .get(&at)
+            .filter(|looked| self.now.millis_since(looked.asked_at) <= LOOK_AGE_MAX);
         let Some(Looked { asked_at, answer }) = fresh.cloned() else {
-            let Some(look) = render::look(run, &self.status, at, attempt)? else { return Ok(Known::Enough) };
+            let Some(look) = render::look(run, &self.status, at, attempt)? else {
+                return Ok(Known::Enough);
+            };
             self.ask(at, look);
             return Ok(Known::Asked);
         };
@@ -60,21 +71,42 @@ impl Fold<'_> {
                 }
                 let is_first = attempt.number <= 1;
                 let first_start = if is_first { asked_at } else { attempt.first_start };
-                Ok(Known::Found(Attempt { time: asked_at, first_start, ..attempt }))
+                Ok(Known::Found(Attempt {
+                    time: asked_at,
+                    first_start,
+                    ..attempt
+                }))
             }
         }
     }
 
     /// After a crash, with the run to end: whether the action's object carries its identity tells what became of it.
-    pub(crate) fn find_object(&mut self, at: ActionIndex, object: ObjectRef, unknown: &str) -> Result<(), IllegalTransition> {
+    pub(crate) fn find_object(
+        &mut self,
+        at: ActionIndex,
+        object: ObjectRef,
+        unknown: &str,
+    ) -> Result<(), IllegalTransition> {
         let Some(looked) = self.seen.looks.get(&at) else {
             let deadline = self.now.plus_millis(LOOK_TIMEOUT);
-            self.ask(at, Look { target: ObjectRef { uid: None, ..object }, await_gone: false, lists: Vec::new(), deadline });
+            self.ask(
+                at,
+                Look {
+                    target: ObjectRef { uid: None, ..object },
+                    await_gone: false,
+                    lists: Vec::new(),
+                    deadline,
+                },
+            );
             return Ok(());
         };
         let identity = self.identity(at);
         match &looked.answer {
-            Ok(ObjectOutcome::Found { before: Before::Present(uid), marks: Some(marks), .. }) if marks.made_by(&identity) => {
+            Ok(ObjectOutcome::Found {
+                before: Before::Present(uid),
+                marks: Some(marks),
+                ..
+            }) if marks.made_by(&identity) => {
                 let uid = uid.clone();
                 let action = self.apply(at, ActionEvent::Succeeded)?;
                 action.created = true;
@@ -85,32 +117,48 @@ impl Fold<'_> {
                 self.ended_well(at);
                 Ok(())
             }
-            Ok(ObjectOutcome::Found { .. } | ObjectOutcome::Written { .. } | ObjectOutcome::Deleted(_)) | Err(_) => {
-                self.fail_unknown(at, unknown)
-            }
+            Ok(ObjectOutcome::Found { .. } | ObjectOutcome::Written { .. } | ObjectOutcome::Deleted(_))
+            | Err(_) => self.fail_unknown(at, unknown),
         }
     }
 
     fn ask(&mut self, at: ActionIndex, look: Look) {
         let path = recorded_path(&self.status, at);
         if !self.seen.looking.contains(&at) {
-            self.inquiries.push((at, Inquiry { identity: self.identity(at), look }));
+            self.inquiries.push((
+                at,
+                Inquiry {
+                    identity: self.identity(at),
+                    look,
+                },
+            ));
         }
         self.waiting_on.push(WaitingOn::Look(path));
     }
 
     fn identity(&self, at: ActionIndex) -> EffectIdentity {
-        EffectIdentity { execution_uid: self.seen.execution_uid.clone(), path: recorded_path(&self.status, at) }
+        EffectIdentity {
+            execution_uid: self.seen.execution_uid.clone(),
+            path: recorded_path(&self.status, at),
+        }
     }
 }
 
 /// The object of a Localization, Subscription or KubernetesResource action.
 pub(crate) fn object(action: &ActionStatus) -> Option<&ObjectRef> {
     let outputs = &action.outputs;
-    outputs.localization_ref.as_ref().or(outputs.subscription_ref.as_ref()).or(outputs.resource_ref.as_ref())
+    outputs
+        .localization_ref
+        .as_ref()
+        .or(outputs.subscription_ref.as_ref())
+        .or(outputs.resource_ref.as_ref())
 }
 
 /// The same in its outputs, to change it.
 pub(crate) fn object_mut(outputs: &mut Outputs) -> Option<&mut ObjectRef> {
-    outputs.localization_ref.as_mut().or(outputs.subscription_ref.as_mut()).or(outputs.resource_ref.as_mut())
+    outputs
+        .localization_ref
+        .as_mut()
+        .or(outputs.subscription_ref.as_mut())
+        .or(outputs.resource_ref.as_mut())
 }

@@ -37,22 +37,44 @@ impl RenderedObject {
             (Operation::Patch, PatchType::Merge) => lists_of(&self.body),
             (Operation::Patch | Operation::Create | Operation::Apply | Operation::Delete, _) => Vec::new(),
         };
-        Look { target: self.target.clone(), await_gone: matches!(self.operation, Operation::Create | Operation::Apply), lists, deadline }
+        Look {
+            target: self.target.clone(),
+            await_gone: matches!(self.operation, Operation::Create | Operation::Apply),
+            lists,
+            deadline,
+        }
     }
 
     /// The command, `before` being what the look found.
-    pub(crate) fn command(self, snapshot: &Snapshot, path: &ActionPath, attempt: u32, before: Before, deadline: Time) -> ObjectCommand {
+    pub(crate) fn command(
+        self,
+        snapshot: &Snapshot,
+        path: &ActionPath,
+        attempt: u32,
+        before: Before,
+        deadline: Time,
+    ) -> ObjectCommand {
         let how = match self.operation {
             Operation::Create => WriteHow::Create(self.body),
-            Operation::Apply => WriteHow::Apply { object: self.body, force: self.force },
-            Operation::Patch => WriteHow::Patch { patch: self.body, kind: self.patch_type },
+            Operation::Apply => WriteHow::Apply {
+                object: self.body,
+                force: self.force,
+            },
+            Operation::Patch => WriteHow::Patch {
+                patch: self.body,
+                kind: self.patch_type,
+            },
             Operation::Delete => {
                 let uid = match before {
                     Before::Absent => None,
                     Before::Present(uid) => Some(uid),
                 };
                 let target = ObjectRef { uid, ..self.target };
-                return ObjectCommand::Delete(ObjectDeletion { target, await_gone: false, deadline });
+                return ObjectCommand::Delete(ObjectDeletion {
+                    target,
+                    await_gone: false,
+                    deadline,
+                });
             }
         };
         let (field_manager, plan_managers) = field_manager(&snapshot.namespace, &snapshot.plan, path);
@@ -82,7 +104,11 @@ impl RenderedObject {
 ///
 /// # Errors
 /// [`RenderError`] for the first text that does not render, or a manifest that is no object.
-pub(crate) fn render_object(work: &Work, namespace: &str, data: &Value) -> Result<Option<RenderedObject>, RenderError> {
+pub(crate) fn render_object(
+    work: &Work,
+    namespace: &str,
+    data: &Value,
+) -> Result<Option<RenderedObject>, RenderError> {
     match work {
         Work::Http(_) | Work::Job(_) => Ok(None),
         Work::Localization(localization) => of_localization(localization, namespace, data).map(Some),
@@ -91,16 +117,30 @@ pub(crate) fn render_object(work: &Work, namespace: &str, data: &Value) -> Resul
     }
 }
 
-fn of_localization(localization: &Localization, plan_namespace: &str, data: &Value) -> Result<RenderedObject, RenderError> {
+fn of_localization(
+    localization: &Localization,
+    plan_namespace: &str,
+    data: &Value,
+) -> Result<RenderedObject, RenderError> {
     let mut spec = Map::new();
-    if let Some(policy) = text("localization.overridePolicy", localization.override_policy.as_ref(), data)? {
+    if let Some(policy) = text(
+        "localization.overridePolicy",
+        localization.override_policy.as_ref(),
+        data,
+    )? {
         spec.insert("overridePolicy".to_owned(), policy.into());
     }
     if let Some(priority) = &localization.priority {
-        spec.insert("priority".to_owned(), number("localization.priority", priority, data)?.into());
+        spec.insert(
+            "priority".to_owned(),
+            number("localization.priority", priority, data)?.into(),
+        );
     }
     if let Some(feed) = &localization.feed {
-        spec.insert("feed".to_owned(), fields::render_texts("localization.feed", feed, data)?);
+        spec.insert(
+            "feed".to_owned(),
+            fields::render_texts("localization.feed", feed, data)?,
+        );
     }
     if !localization.overrides.is_empty() {
         let overrides = localization.overrides.iter().enumerate().map(|(index, one)| {
@@ -111,16 +151,34 @@ fn of_localization(localization: &Localization, plan_namespace: &str, data: &Val
                 "value": yaml(&format!("{field}.value"), &one.value, data)?,
             }))
         });
-        spec.insert("overrides".to_owned(), overrides.collect::<Result<Vec<_>, RenderError>>()?.into());
+        spec.insert(
+            "overrides".to_owned(),
+            overrides.collect::<Result<Vec<_>, RenderError>>()?.into(),
+        );
     }
     let namespace = text("localization.namespace", localization.namespace.as_ref(), data)?;
     let name = plain("localization.name", &localization.name, data)?;
-    Ok(clusternet("Localization", localization.operation, &name, namespace, plan_namespace, spec))
+    Ok(clusternet(
+        "Localization",
+        localization.operation,
+        &name,
+        namespace,
+        plan_namespace,
+        spec,
+    ))
 }
 
-fn of_subscription(subscription: &Subscription, plan_namespace: &str, data: &Value) -> Result<RenderedObject, RenderError> {
+fn of_subscription(
+    subscription: &Subscription,
+    plan_namespace: &str,
+    data: &Value,
+) -> Result<RenderedObject, RenderError> {
     let mut spec = Map::new();
-    if let Some(strategy) = text("subscription.schedulingStrategy", subscription.scheduling_strategy.as_ref(), data)? {
+    if let Some(strategy) = text(
+        "subscription.schedulingStrategy",
+        subscription.scheduling_strategy.as_ref(),
+        data,
+    )? {
         spec.insert("schedulingStrategy".to_owned(), strategy.into());
     }
     if let Some(dividing) = &subscription.dividing_scheduling {
@@ -128,18 +186,34 @@ fn of_subscription(subscription: &Subscription, plan_namespace: &str, data: &Val
         spec.insert("dividingScheduling".to_owned(), rendered);
     }
     let list = |field: &str, items: &[Json]| {
-        let rendered = items.iter().enumerate().map(|(index, item)| fields::render_weighted(&format!("{field}[{index}]"), item, data));
+        let rendered = items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| fields::render_weighted(&format!("{field}[{index}]"), item, data));
         rendered.collect::<Result<Vec<_>, RenderError>>()
     };
     if !subscription.feeds.is_empty() {
-        spec.insert("feeds".to_owned(), list("subscription.feeds", &subscription.feeds)?.into());
+        spec.insert(
+            "feeds".to_owned(),
+            list("subscription.feeds", &subscription.feeds)?.into(),
+        );
     }
     if !subscription.subscribers.is_empty() {
-        spec.insert("subscribers".to_owned(), list("subscription.subscribers", &subscription.subscribers)?.into());
+        spec.insert(
+            "subscribers".to_owned(),
+            list("subscription.subscribers", &subscription.subscribers)?.into(),
+        );
     }
     let namespace = text("subscription.namespace", subscription.namespace.as_ref(), data)?;
     let name = plain("subscription.name", &subscription.name, data)?;
-    Ok(clusternet("Subscription", subscription.operation, &name, namespace, plan_namespace, spec))
+    Ok(clusternet(
+        "Subscription",
+        subscription.operation,
+        &name,
+        namespace,
+        plan_namespace,
+        spec,
+    ))
 }
 
 fn clusternet(
@@ -168,18 +242,41 @@ fn clusternet(
         namespace: Some(namespace),
         uid: None,
     };
-    RenderedObject { target, operation, body, patch_type: PatchType::Merge, force: false }
+    RenderedObject {
+        target,
+        operation,
+        body,
+        patch_type: PatchType::Merge,
+        force: false,
+    }
 }
 
-fn of_resource(resource: &Resource, plan_namespace: &str, data: &Value) -> Result<RenderedObject, RenderError> {
+fn of_resource(
+    resource: &Resource,
+    plan_namespace: &str,
+    data: &Value,
+) -> Result<RenderedObject, RenderError> {
     let field = "resource.manifest";
-    let problem = |message: String| RenderError { field: field.to_owned(), message };
+    let problem = |message: String| RenderError {
+        field: field.to_owned(),
+        message,
+    };
     let rendered = yaml(field, &resource.manifest, data)?;
     // The parser's message could quote the manifest, which may be a Secret.
-    let mut manifest: Json =
-        serde_saphyr::from_str(&rendered).map_err(|_| problem("does not render to one YAML document".to_owned()))?;
-    let at = |pointer: &str| manifest.pointer(pointer).and_then(Json::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
-    let missing = |what: &str| problem(format!("has no {what}; every manifest names apiVersion, kind and metadata.name"));
+    let mut manifest: Json = serde_saphyr::from_str(&rendered)
+        .map_err(|_| problem("does not render to one YAML document".to_owned()))?;
+    let at = |pointer: &str| {
+        manifest
+            .pointer(pointer)
+            .and_then(Json::as_str)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
+    let missing = |what: &str| {
+        problem(format!(
+            "has no {what}; every manifest names apiVersion, kind and metadata.name"
+        ))
+    };
     let api_version = at("/apiVersion").ok_or_else(|| missing("apiVersion"))?;
     let kind = at("/kind").ok_or_else(|| missing("kind"))?;
     let name = at("/metadata/name").ok_or_else(|| missing("metadata.name"))?;
@@ -187,7 +284,12 @@ fn of_resource(resource: &Resource, plan_namespace: &str, data: &Value) -> Resul
     let body = match (resource.operation, resource.patch_type) {
         (Operation::Patch, PatchType::Json) => match manifest.get_mut("patch").map(Json::take) {
             Some(operations @ Json::Array(_)) => operations,
-            _ => return Err(problem("with patchType JSON takes its operations from a list `patch` beside apiVersion".to_owned())),
+            _ => {
+                return Err(problem(
+                    "with patchType JSON takes its operations from a list `patch` beside apiVersion"
+                        .to_owned(),
+                ));
+            }
         },
         (Operation::Create | Operation::Apply | Operation::Patch | Operation::Delete, _) => manifest,
     };
@@ -199,13 +301,21 @@ fn of_resource(resource: &Resource, plan_namespace: &str, data: &Value) -> Resul
         uid: None,
     };
     let (patch_type, force) = (resource.patch_type, resource.force);
-    Ok(RenderedObject { target, operation: resource.operation, body, patch_type, force })
+    Ok(RenderedObject {
+        target,
+        operation: resource.operation,
+        body,
+        patch_type,
+        force,
+    })
 }
 
 /// A text that may be left out; one that renders to nothing counts as left out.
 fn text(field: &str, source: Option<&String>, data: &Value) -> Result<Option<String>, RenderError> {
     let rendered = source.map(|source| plain(field, source, data)).transpose()?;
-    Ok(rendered.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
+    Ok(rendered
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty()))
 }
 
 /// JSON pointers to the lists of a merge patch: each replaces what stands there.
@@ -215,7 +325,11 @@ fn lists_of(patch: &Json) -> Vec<String> {
             Json::Array(_) => found.push(at.to_owned()),
             Json::Object(members) => {
                 for (name, member) in members {
-                    walk(&format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), member, found);
+                    walk(
+                        &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")),
+                        member,
+                        found,
+                    );
                 }
             }
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}

@@ -109,7 +109,10 @@ impl Fold<'_> {
         };
         let action = self.apply(at, ActionEvent::Succeeded)?;
         let object = look::object_mut(&mut action.outputs);
-        let name = object.as_ref().map(|object| object.name.clone()).unwrap_or_default();
+        let name = object
+            .as_ref()
+            .map(|object| object.name.clone())
+            .unwrap_or_default();
         if let (ObjectOutcome::Written { uid, created }, Some(object)) = (outcome, object) {
             object.uid = Some(uid.clone());
             action.created = *created;
@@ -130,7 +133,11 @@ impl Fold<'_> {
     }
 
     /// A failed attempt is followed by another, or fails its action.
-    pub(crate) fn failed_attempt(&mut self, at: ActionIndex, failure: &Failure) -> Result<(), IllegalTransition> {
+    pub(crate) fn failed_attempt(
+        &mut self,
+        at: ActionIndex,
+        failure: &Failure,
+    ) -> Result<(), IllegalTransition> {
         let room = self.room_for_text(at);
         if let Some(action) = action_status_mut(&mut self.status, at) {
             let made = action
@@ -178,10 +185,9 @@ impl Fold<'_> {
         action.attempts = attempt.number;
         action.attempt_time = Some(attempt.time);
         action.message = cut(&failure.message, ACTION_MESSAGE_BYTES_MAX).to_owned();
-        match work {
-            // An object keeps its name over attempts.
-            Some(work @ Work::Job(_)) => render::record_target(&mut action.outputs, work, target),
-            Some(_) | None => {}
+        // An object keeps its name over attempts.
+        if let Some(work @ Work::Job(_)) = work {
+            render::record_target(&mut action.outputs, work, target);
         }
         let limit = self
             .run

@@ -252,7 +252,11 @@ impl Fold<'_> {
     }
 
     /// Records the intent of the first attempt and tells of it.
-    fn begin_attempt(&mut self, at: ActionIndex, attempt: Attempt) -> Result<&mut ActionStatus, IllegalTransition> {
+    fn begin_attempt(
+        &mut self,
+        at: ActionIndex,
+        attempt: Attempt,
+    ) -> Result<&mut ActionStatus, IllegalTransition> {
         self.announce_begin(at);
         let action = self.apply(at, ActionEvent::Started)?;
         action.start_time = Some(attempt.first_start);
@@ -260,7 +264,10 @@ impl Fold<'_> {
         action.attempt_time = Some(attempt.time);
         let name = self.announced_name(at);
         self.announce_action(Level::Info, "ActionStarted", format!("Action {name} started"), at);
-        let unknown = IllegalTransition { phase: StepPhase::Skipped, event: ActionEvent::Started };
+        let unknown = IllegalTransition {
+            phase: StepPhase::Skipped,
+            event: ActionEvent::Started,
+        };
         action_status_mut(&mut self.status, at).ok_or(unknown)
     }
 

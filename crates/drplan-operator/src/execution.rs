@@ -7,7 +7,10 @@
 pub mod commit;
 pub mod drive;
 pub mod finish;
+mod orders;
 pub mod resume;
 pub mod snapshots;
 pub mod start;
+mod tell;
+mod under_way;
 pub mod unsupported;

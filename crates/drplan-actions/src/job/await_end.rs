@@ -116,7 +116,10 @@ async fn gone(access: &Access, job: &ObjectRef, notices: &Subscription) -> Outco
 async fn delete_late(access: &Access, job: &ObjectRef, found: &SlimJob) -> Result<Option<Outcome>, ApiError> {
     match server::delete(&access.client, job, found).await {
         Ok(()) => {
-            let message = format!("JobTimedOut: Job {} did not end in time and was deleted", shown(job));
+            let message = format!(
+                "JobTimedOut: Job {} did not end in time and was deleted",
+                shown(job)
+            );
             Ok(Some(Outcome::Failed(Failure::new(
                 FailureKind::JobTimedOut,
                 message,

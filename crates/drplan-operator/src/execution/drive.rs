@@ -1,26 +1,15 @@
 //! Carries one run to its end: decide, persist, perform, wait.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use drplan_api::{
-    DRPlanExecutionStatus, Time, labels,
-    status::{ExecutionPhase, StepPhase},
-};
+use drplan_actions::Identity;
+use drplan_api::{DRPlanExecutionStatus, Time, status::ExecutionPhase};
 use drplan_engine::{
-    ActionIndex, CancelWish, InFlight, Observed, Run, Step, WaitingOn, action_indices, action_status,
-    advance, derive,
-    effect::{ActionEffect, Command, Observation},
+    ActionIndex, IllegalTransition, Inquiry, Observed, Run, Step, WaitingOn, action_status, advance, derive,
+    effect::{ActionEffect, Command},
 };
-use k8s_openapi::{api::core::v1::Namespace, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::Api;
-use serde_json::json;
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc, watch},
-    task::AbortHandle,
+    sync::{OwnedSemaphorePermit, watch},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -29,19 +18,21 @@ use crate::{
     clock::{self, RunClock},
     contact::Gap,
     context::{Context, Settings},
-    events::EventNote,
     execution::{
         commit::{Reread, Written, reread, write},
         finish,
+        orders::{Orders, is_ordered},
+        tell::tell,
+        under_way::{Notice, PROOF_AGE_MAX, Performer, UnderWay},
     },
     fault,
     index::Card,
     record::Record,
-    store::{StoreError, bounded},
+    store::StoreError,
 };
 
-/// How old the last proof that this process acts on the run may be when an effect is sent: contract, "Claim".
-const PROOF_AGE_MAX: Duration = Duration::from_secs(5);
+/// How long a write waits for looks that let more begin in it: contract, "Group commit".
+const LOOK_PATIENCE: Duration = Duration::from_millis(100);
 /// The first and the longest wait after an API server that did not answer.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -61,14 +52,8 @@ pub struct Drive {
     _place: Option<OwnedSemaphorePermit>,
     cards: watch::Receiver<Arc<Card>>,
     gaps: watch::Receiver<Gap>,
-    results: BTreeMap<ActionIndex, Observation>,
-    in_flight: BTreeMap<ActionIndex, Performing>,
-    /// Intents that an earlier process recorded and may have acted on.
-    inherited: BTreeSet<(ActionIndex, u32)>,
-    /// Intents that this process has acted on.
-    performed: BTreeSet<(ActionIndex, u32)>,
-    cancel: Option<CancelWish>,
-    resume: bool,
+    under_way: UnderWay,
+    orders: Orders,
     lost_contact: Option<u64>,
     /// What a write would have told whose answer was lost.
     untold: Option<Box<Step>>,
@@ -80,32 +65,6 @@ pub struct Drive {
     in_doubt: bool,
     backoff: Duration,
     places: Vec<OwnedSemaphorePermit>,
-    arrivals: (
-        mpsc::UnboundedSender<(ActionIndex, Arrival)>,
-        mpsc::UnboundedReceiver<(ActionIndex, Arrival)>,
-    ),
-}
-
-/// A command under way. It is cut off where this is dropped: nobody would take its answer.
-struct Performing {
-    kind: InFlight,
-    task: AbortHandle,
-}
-
-impl Drop for Performing {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// What becomes of a command.
-enum Arrival {
-    /// Its answer.
-    Seen(Observation),
-    /// It was not sent: the run is another process's.
-    Deposed,
-    /// Its task panicked, so what it did is not known.
-    Panicked(String),
 }
 
 /// How driving ended.
@@ -146,7 +105,7 @@ impl Drive {
         let mut gaps = context.contact.gaps();
         gaps.mark_unchanged();
         let clock = RunClock::start();
-        let inherited = interrupted(&status, clock.now());
+        let under_way = UnderWay::new(&status, clock.now());
         Self {
             gaps,
             clock,
@@ -157,12 +116,8 @@ impl Drive {
             is_stored: true,
             _place: place,
             cards,
-            results: BTreeMap::new(),
-            in_flight: BTreeMap::new(),
-            inherited,
-            performed: BTreeSet::new(),
-            cancel: None,
-            resume: false,
+            under_way,
+            orders: Orders::default(),
             lost_contact: None,
             untold: None,
             broken: None,
@@ -170,26 +125,25 @@ impl Drive {
             in_doubt: false,
             backoff: BACKOFF.0,
             places: Vec::new(),
-            arrivals: mpsc::unbounded_channel(),
         }
     }
 
     /// Carries the run to its end, or until another process has it or `stop` has drained it.
     pub async fn drive(mut self, stop: &CancellationToken) -> Driven {
-        self.take_commands().await;
+        self.take_orders().await;
         loop {
-            self.collect();
+            for notice in self.under_way.collect() {
+                self.heed(notice);
+            }
             if stop.is_cancelled() {
-                // A Job needs nobody who waits for it; the next process finds its end.
-                self.in_flight
-                    .retain(|_, performing| performing.kind != InFlight::Await);
+                self.under_way.leave_jobs();
             }
             if let Some(why) = self.broken.take() {
                 return Driven::Broke(why);
             }
             if self.in_doubt && !self.read_again().await {
                 match self.in_doubt {
-                    true if stop.is_cancelled() && self.holds_nothing() => return Driven::Dropped,
+                    true if stop.is_cancelled() && self.under_way.is_empty() => return Driven::Dropped,
                     true => {
                         self.rest(stop).await;
                         continue;
@@ -202,7 +156,7 @@ impl Drive {
                 return Driven::Dropped;
             }
             self.notice_silence();
-            let step = match self.decide(stop) {
+            let step = match self.decide(stop).await {
                 Ok(step) => step,
                 Err(error) => return Driven::Broke(error.to_string()),
             };
@@ -222,8 +176,7 @@ impl Drive {
                     }
                 }
             }
-            // All of them are recorded by now, or of no consequence.
-            self.results.clear();
+            self.under_way.clear_results();
             if !step.effects.is_empty() && !self.is_proven(&step.effects) {
                 // Make sure that nobody else acts on the run before anything is sent.
                 self.in_doubt = true;
@@ -234,13 +187,17 @@ impl Drive {
                 self.tell(&step);
             }
             self.perform(step.effects);
-            self.drop_what_has_ended();
-            self.clear_commands().await;
+            self.under_way.drop_what_has_ended(&self.status);
+            let has_run = self.run.is_some();
+            self.in_doubt |= self
+                .orders
+                .clear(&self.context, &mut self.record, &self.status, has_run)
+                .await;
             if self.status.phase.is_terminal() {
                 self.finish().await;
                 return Driven::Ended;
             }
-            if stop.is_cancelled() && self.holds_nothing() {
+            if stop.is_cancelled() && self.under_way.is_empty() {
                 return Driven::Dropped;
             }
             if !self.in_doubt {
@@ -249,14 +206,44 @@ impl Drive {
         }
     }
 
-    /// Whether nothing would be lost with this process.
-    fn holds_nothing(&self) -> bool {
-        self.in_flight.is_empty() && self.results.is_empty()
+    fn heed(&mut self, notice: Notice) {
+        match notice {
+            Notice::Answer => {}
+            Notice::Deposed => self.in_doubt = true,
+            Notice::Broke(why) => self.broken = Some(why),
+        }
+    }
+
+    async fn take_orders(&mut self) {
+        let has_run = self.run.is_some();
+        self.orders
+            .take(&self.context, &self.record, &self.status, has_run)
+            .await;
+    }
+
+    /// Asks the engine. Looks that it wants first are asked for at once, and waited for a moment.
+    async fn decide(&mut self, stop: &CancellationToken) -> Result<Step, IllegalTransition> {
+        let now = self.clock.now();
+        let patience = Instant::now() + LOOK_PATIENCE;
+        loop {
+            let mut step = self.ask(now, stop)?;
+            let asked = std::mem::take(&mut step.inquiries);
+            if asked.is_empty() {
+                return Ok(step);
+            }
+            self.look(asked, now);
+            while self.under_way.is_looking() {
+                let notice = tokio::select! {
+                    notice = self.under_way.next() => notice,
+                    () = tokio::time::sleep_until(patience) => return self.ask(now, stop),
+                };
+                self.heed(notice);
+            }
+        }
     }
 
     /// Asks the engine, with as many places for HTTP calls as can be had.
-    fn decide(&mut self, stop: &CancellationToken) -> Result<Step, drplan_engine::IllegalTransition> {
-        let now = self.clock.now();
+    fn ask(&mut self, now: Time, stop: &CancellationToken) -> Result<Step, IllegalTransition> {
         let mut places = usize::MAX;
         loop {
             let seen = self.observed(places, stop.is_cancelled());
@@ -281,28 +268,17 @@ impl Drive {
     }
 
     fn observed(&self, http_places: usize, draining: bool) -> Observed {
-        let newest = action_indices(&self.status).into_iter().filter_map(|at| {
-            let action =
-                action_status(&self.status, at).filter(|action| action.phase == StepPhase::Running)?;
-            Some((at, action.attempts))
-        });
-        let fresh =
-            newest.filter(|intent| !self.performed.contains(intent) && !self.inherited.contains(intent));
-        Observed {
+        let mut seen = Observed {
             execution_uid: self.record.uid().to_owned(),
-            results: self.results.clone(),
-            in_flight: self
-                .in_flight
-                .iter()
-                .map(|(at, performing)| (*at, performing.kind))
-                .collect(),
-            fresh: fresh.map(|(at, _)| at).collect(),
-            cancel: self.cancel.clone(),
-            resume: self.resume && self.run.is_some(),
+            cancel: self.orders.cancel.clone(),
+            resume: self.orders.resume,
             lost_contact_millis: self.lost_contact,
             http_places,
             draining,
-        }
+            ..Observed::default()
+        };
+        self.under_way.show(&self.status, &mut seen);
+        seen
     }
 
     /// Writes the step's status and tells what happened.
@@ -335,7 +311,7 @@ impl Drive {
     fn fault_points(&self, step: &Step) -> (&'static str, &'static str) {
         if step.status.phase.is_terminal() {
             ("before-end", "after-end")
-        } else if !self.results.is_empty() {
+        } else if self.under_way.has_results() {
             ("before-result", "after-result")
         } else {
             ("before-intent", "after-intent")
@@ -343,61 +319,12 @@ impl Drive {
     }
 
     fn tell(&self, step: &Step) {
-        let (namespace, name) = self.record.key();
-        for told in &step.announcements {
-            let path = told.path.as_ref().map(|path| path.as_str());
-            let (plan, uid, reason, attempt) =
-                (&self.status.plan, self.record.uid(), told.reason, told.attempt);
-            match told.level {
-                drplan_engine::Level::Info => {
-                    tracing::info!(
-                        plan,
-                        namespace,
-                        execution = name,
-                        execution_uid = uid,
-                        path,
-                        attempt,
-                        reason,
-                        "{}",
-                        told.message
-                    );
-                }
-                drplan_engine::Level::Warning => {
-                    tracing::warn!(
-                        plan,
-                        namespace,
-                        execution = name,
-                        execution_uid = uid,
-                        path,
-                        attempt,
-                        reason,
-                        "{}",
-                        told.message
-                    );
-                }
-                drplan_engine::Level::Error => {
-                    tracing::error!(
-                        plan,
-                        namespace,
-                        execution = name,
-                        execution_uid = uid,
-                        path,
-                        attempt,
-                        reason,
-                        "{}",
-                        told.message
-                    );
-                }
-            }
-            if told.event {
-                let warning = told.level != drplan_engine::Level::Info;
-                self.context.events.push(EventNote {
-                    action: path.map(str::to_owned),
-                    attempt,
-                    ..EventNote::execution(&self.record.meta, warning, told.reason, told.message.clone())
-                });
-            }
-        }
+        tell(
+            &self.context,
+            &self.record,
+            &self.status.plan,
+            &step.announcements,
+        );
     }
 
     fn log_unanswered(&self, error: &StoreError) {
@@ -442,7 +369,7 @@ impl Drive {
                 self.record = *record;
                 self.proof = asked;
                 self.in_doubt = false;
-                self.take_commands().await;
+                self.take_orders().await;
                 true
             }
             Ok(Reread::Lost(why)) => {
@@ -463,88 +390,6 @@ impl Drive {
         }
     }
 
-    /// Takes up what the object's annotations and its deletion ask for.
-    async fn take_commands(&mut self) {
-        if let Some(wish) = self.record.cancel_wish() {
-            self.cancel = Some(wish);
-        }
-        self.resume =
-            self.record.annotation(labels::RESUME).is_some() && self.status.phase == ExecutionPhase::Unknown;
-        let graceful = self.cancel.as_ref().is_none_or(|wish| !wish.now);
-        if self.record.is_deleting() && graceful {
-            let now = self.run.is_none() || self.namespace_ends().await;
-            let recorded = self.status.cancellation.as_ref();
-            if recorded.is_none() || (now && recorded.is_some_and(|recorded| !recorded.now)) {
-                let reason = if now {
-                    "by deletion, without waiting"
-                } else {
-                    "by deletion"
-                };
-                self.cancel = Some(CancelWish {
-                    now,
-                    reason: reason.to_owned(),
-                });
-            }
-        } else if self.run.is_none() {
-            // Without its snapshot a run can only end.
-            if let Some(wish) = &mut self.cancel {
-                wish.now = true;
-            }
-        }
-    }
-
-    async fn namespace_ends(&self) -> bool {
-        let api: Api<Namespace> = Api::all(self.context.client.clone());
-        match bounded(api.get_opt(&self.record.key().0)).await {
-            Ok(Some(namespace)) => namespace.metadata.deletion_timestamp.is_some(),
-            Ok(None) => true,
-            Err(_) => false,
-        }
-    }
-
-    /// Takes annotations off that are recorded, or have nothing to act on.
-    async fn clear_commands(&mut self) {
-        let terminal = self.status.phase.is_terminal();
-        let cancel = self.record.annotation(labels::CANCEL).is_some()
-            && self.status.cancellation.is_some()
-            && !terminal;
-        let resume = self.record.annotation(labels::RESUME).is_some()
-            && (self.status.phase != ExecutionPhase::Unknown || self.run.is_none())
-            && !terminal;
-        self.cancel = None;
-        if !cancel && !resume {
-            return;
-        }
-        if resume && !(std::mem::take(&mut self.resume) && self.run.is_some()) {
-            let message = match self.run {
-                Some(_) => "the execution is not Unknown".to_owned(),
-                None => "the snapshot of this execution is lost; cancel it".to_owned(),
-            };
-            self.context.events.push(EventNote::execution(
-                &self.record.meta,
-                true,
-                "NothingToResume",
-                message,
-            ));
-        }
-        let mut annotations = serde_json::Map::new();
-        for (name, taken) in [(labels::CANCEL, cancel), (labels::RESUME, resume)] {
-            if taken {
-                annotations.insert(name.to_owned(), serde_json::Value::Null);
-            }
-        }
-        match self
-            .context
-            .stores
-            .executions
-            .merge_metadata(&self.record.meta, json!({ "annotations": annotations }))
-            .await
-        {
-            Ok(raw) => self.record.meta = raw.metadata,
-            Err(_) => self.in_doubt = true,
-        }
-    }
-
     /// A silence of the API server beyond the partition timeout, or one that has just ended.
     fn notice_silence(&mut self) {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -556,82 +401,41 @@ impl Drive {
         if silence > self.context.settings.partition_timeout {
             self.lost_contact = Some(millis(silence));
         }
-        if self.in_flight.is_empty() && self.results.is_empty() {
+        if self.under_way.is_empty() {
             self.lost_contact = None;
         }
     }
 
-    /// Sends commands. Each answers through the channel.
     fn perform(&mut self, effects: Vec<(ActionIndex, ActionEffect)>) {
-        let identity = Settings::identity(&self.record.key().0, self.status.service_account_name.as_deref());
-        for (at, effect) in effects {
-            let kind = match &effect.command {
-                Command::Call(_) => InFlight::Call,
-                Command::CreateJob(_) | Command::FindJob(_) => InFlight::FindOrCreate,
-                Command::AwaitJob(_) => InFlight::Await,
-                Command::StopJob(_) => InFlight::Stop,
-                Command::Object(_) => InFlight::Object,
-            };
-            let place = if kind == InFlight::Call {
-                self.places.pop()
-            } else {
-                None
-            };
-            let attempt = effect.attempt;
-            self.performed.insert((at, attempt));
-            let (context, identity) = (Arc::clone(&self.context), identity.clone());
-            let (proof, meta) = (self.proof, self.record.meta.clone());
-            let work = tokio::spawn(async move {
-                fault::point("before-effect").await;
-                // This process may have stood still since.
-                if proof.elapsed() >= PROOF_AGE_MAX && !is_still_ours(&context, &meta).await {
-                    return Arrival::Deposed;
-                }
-                let outcome = context.performer.perform(&identity, &effect).await;
-                fault::point("after-effect").await;
-                drop(place);
-                Arrival::Seen(Observation { attempt, outcome })
-            });
-            let task = work.abort_handle();
-            // One that is there is replaced, and cut off by that.
-            self.in_flight.insert(at, Performing { kind, task });
-            let answer = self.arrivals.0.clone();
-            tokio::spawn(async move {
-                let arrival = match work.await {
-                    Ok(arrival) => arrival,
-                    Err(error) if error.is_panic() => Arrival::Panicked(error.to_string()),
-                    // Cut off.
-                    Err(_) => return,
-                };
-                // The receiver is gone only if the run was dropped; then nobody wants the answer.
-                let _ = answer.send((at, arrival));
-            });
-        }
+        let identity = self.identity();
+        let (context, proof, meta) = (&self.context, self.proof, &self.record.meta);
+        let performer = Performer {
+            context,
+            identity,
+            proof,
+            meta,
+        };
+        self.under_way.perform(&performer, effects, &mut self.places);
         self.places.clear();
     }
 
-    /// Takes in what has arrived.
-    fn collect(&mut self) {
-        while let Ok((at, arrival)) = self.arrivals.1.try_recv() {
-            self.arrived(at, arrival);
-        }
+    fn look(&mut self, inquiries: Vec<(ActionIndex, Inquiry)>, now: Time) {
+        let identity = self.identity();
+        let (context, proof, meta) = (&self.context, self.proof, &self.record.meta);
+        self.under_way.look(
+            &Performer {
+                context,
+                identity,
+                proof,
+                meta,
+            },
+            inquiries,
+            now,
+        );
     }
 
-    fn arrived(&mut self, at: ActionIndex, arrival: Arrival) {
-        self.in_flight.remove(&at);
-        match arrival {
-            Arrival::Seen(observation) => drop(self.results.insert(at, observation)),
-            Arrival::Deposed => self.in_doubt = true,
-            Arrival::Panicked(why) => self.broken = Some(why),
-        }
-    }
-
-    /// Calls whose action was ended without them are dropped.
-    fn drop_what_has_ended(&mut self) {
-        let status = &self.status;
-        self.in_flight.retain(|at, _| {
-            action_status(status, *at).is_some_and(|action| action.phase == StepPhase::Running)
-        });
+    fn identity(&self) -> Identity {
+        Settings::identity(&self.record.key().0, self.status.service_account_name.as_deref())
     }
 
     /// Waits until something happened that the engine should see.
@@ -650,8 +454,8 @@ impl Drive {
                 }
             };
             tokio::select! {
-                Some((at, arrival)) = self.arrivals.1.recv() => {
-                    self.arrived(at, arrival);
+                notice = self.under_way.next() => {
+                    self.heed(notice);
                     return;
                 }
                 changed = self.cards.changed() => {
@@ -682,11 +486,10 @@ impl Drive {
     /// Whether the object as last seen by the watch asks for something that is not known yet, or is another process's.
     fn concerns(&mut self) -> bool {
         let card = self.cards.borrow_and_update().clone();
-        let annotated = |name: &str| crate::record::annotation(&card.metadata, name).is_some();
         let deleting = card.metadata.deletion_timestamp.is_some() && !self.record.is_deleting();
         let process = card.status.process.as_deref();
         let deposed = process.is_some_and(|process| process != self.context.epoch.process);
-        annotated(labels::CANCEL) || annotated(labels::RESUME) || deleting || deposed
+        is_ordered(&card.metadata) || deleting || deposed
     }
 
     /// Waits a little after an API server that did not answer; what arrives meanwhile is kept.
@@ -697,8 +500,8 @@ impl Drive {
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(until) => return,
-                Some((at, arrival)) = self.arrivals.1.recv() => self.arrived(at, arrival),
-                () = stop.cancelled(), if self.in_flight.is_empty() => {
+                notice = self.under_way.next() => self.heed(notice),
+                () = stop.cancelled(), if self.under_way.is_idle() => {
                     tokio::time::sleep_until(until).await;
                     return;
                 }
@@ -731,19 +534,6 @@ impl Drive {
     }
 }
 
-/// Whether this process acts on the run with this metadata, read live as often as it takes.
-async fn is_still_ours(context: &Context, meta: &ObjectMeta) -> bool {
-    let mut pause = BACKOFF.0;
-    loop {
-        match reread(context, meta).await {
-            Ok(Reread::Ours(_, _)) => return true,
-            Ok(Reread::Lost(_)) => return false,
-            Err(_) => tokio::time::sleep(pause).await,
-        }
-        pause = (pause * 2).min(BACKOFF.1);
-    }
-}
-
 /// Tries to enter a run's end before the controller takes over with its own, slower tries.
 const FINISH_TRIES: usize = 10;
 
@@ -760,16 +550,4 @@ pub fn mark_unknown(status: &mut DRPlanExecutionStatus, why: &str) {
     status.unknown_since = Some(now);
     status.message = format!("{why}; look at what was in flight, then resume or cancel the execution");
     derive(status, now);
-}
-
-/// The intents of `status` that may have been acted on by `now`.
-fn interrupted(status: &DRPlanExecutionStatus, now: Time) -> BTreeSet<(ActionIndex, u32)> {
-    let running = action_indices(status).into_iter().filter_map(|at| {
-        let action = action_status(status, at).filter(|action| action.phase == StepPhase::Running)?;
-        action
-            .attempt_time
-            .is_none_or(|time| time <= now)
-            .then_some((at, action.attempts))
-    });
-    running.collect()
 }

@@ -1,0 +1,42 @@
+//! Tells what happened in a run: log lines, and events beside them.
+
+use drplan_engine::{Announcement, Level};
+
+use crate::{context::Context, events::EventNote, record::Record};
+
+/// Tells each of `announcements` about the run `record` of `plan`.
+pub(super) fn tell(context: &Context, record: &Record, plan: &str, announcements: &[Announcement]) {
+    let (namespace, execution) = record.key();
+    for told in announcements {
+        let path = told.path.as_ref().map(|path| path.as_str());
+        let (execution_uid, reason, attempt) = (record.uid(), told.reason, told.attempt);
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    plan,
+                    namespace,
+                    execution,
+                    execution_uid,
+                    path,
+                    attempt,
+                    reason,
+                    "{}",
+                    told.message
+                )
+            };
+        }
+        match told.level {
+            Level::Info => line!(info),
+            Level::Warning => line!(warn),
+            Level::Error => line!(error),
+        }
+        if told.event {
+            let warning = told.level != Level::Info;
+            context.events.push(EventNote {
+                action: path.map(str::to_owned),
+                attempt,
+                ..EventNote::execution(&record.meta, warning, told.reason, told.message.clone())
+            });
+        }
+    }
+}

@@ -50,6 +50,13 @@ pub(super) type Scanned<T> = Result<T, (usize, Mistake)>;
 
 /// Scans the text.
 pub(super) fn scan(holes: &Holes<'_>) -> Scanned<Scan> {
+    let lone = |at: &usize| holes.text[*at] == b'\r' && holes.text.get(at + 1) != Some(&b'\n');
+    if let Some(at) = (0..holes.text.len()).find(lone) {
+        return Err((
+            at,
+            Mistake::NotYaml("a carriage return stands without a line feed"),
+        ));
+    }
     let mut scanner = Scanner {
         holes,
         at: 0,
@@ -496,7 +503,7 @@ impl Scanner<'_> {
                 && next < self.holes.text.len()
                 && (in_flow || next - line_start >= least)
                 && self.holes.text[next] != b'#'
-                && !(next == line_start && marker_at(self.holes, next))
+                && !(next == line_start && is_marker(&self.holes.text[next..]))
                 && self.plain_line_end(next, in_flow) > next;
             if !continues {
                 return end;
@@ -607,7 +614,7 @@ impl Scanner<'_> {
             let spaces = text[line..].iter().take_while(|byte| **byte == b' ').count();
             let first = text.get(line + spaces)?;
             if !matches!(first, b'\n' | b'\r' | b'#') {
-                return (spaces > 0 || !marker_at(self.holes, line)).then_some(spaces);
+                return (spaces > 0 || !is_marker(&text[line..])).then_some(spaces);
             }
             line += text[line..].iter().position(|byte| *byte == b'\n')? + 1;
         }
@@ -678,7 +685,7 @@ impl Scanner<'_> {
     }
 
     fn is_marker(&self) -> bool {
-        marker_at(self.holes, self.at)
+        is_marker(&self.holes.text[self.at..])
     }
 
     fn line_end(&self) -> usize {
@@ -693,7 +700,7 @@ impl Scanner<'_> {
     }
 }
 
-fn marker_at(holes: &Holes<'_>, at: usize) -> bool {
-    let rest = &holes.text[at..];
-    (rest.starts_with(b"---") || rest.starts_with(b"...")) && rest.get(3).is_none_or(u8::is_ascii_whitespace)
+/// Whether the text begins with `---` or `...`, which begin or end a document at the start of a line.
+pub(super) fn is_marker(text: &[u8]) -> bool {
+    (text.starts_with(b"---") || text.starts_with(b"...")) && text.get(3).is_none_or(u8::is_ascii_whitespace)
 }

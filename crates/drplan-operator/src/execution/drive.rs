@@ -69,6 +69,8 @@ pub struct Drive {
     performed: BTreeSet<(ActionIndex, u32)>,
     cancel: Option<CancelWish>,
     resume: bool,
+    /// The wish to resume that the annotation still shows was taken up.
+    resumed: bool,
     lost_contact: Option<u64>,
     /// What a write would have told whose answer was lost.
     untold: Option<Box<Step>>,
@@ -163,6 +165,7 @@ impl Drive {
             performed: BTreeSet::new(),
             cancel: None,
             resume: false,
+            resumed: false,
             lost_contact: None,
             untold: None,
             broken: None,
@@ -515,18 +518,8 @@ impl Drive {
         if !cancel && !resume {
             return;
         }
-        if resume && !(std::mem::take(&mut self.resume) && self.run.is_some()) {
-            let message = match self.run {
-                Some(_) => "the execution is not Unknown".to_owned(),
-                None => "the snapshot of this execution is lost; cancel it".to_owned(),
-            };
-            self.context.events.push(EventNote::execution(
-                &self.record.meta,
-                true,
-                "NothingToResume",
-                message,
-            ));
-        }
+        self.resumed |= resume && std::mem::take(&mut self.resume) && self.run.is_some();
+        let is_vain = resume && !self.resumed;
         let mut annotations = serde_json::Map::new();
         for (name, taken) in [(labels::CANCEL, cancel), (labels::RESUME, resume)] {
             if taken {
@@ -540,7 +533,18 @@ impl Drive {
             .merge_metadata(&self.record.meta, json!({ "annotations": annotations }))
             .await
         {
-            Ok(raw) => self.record.meta = raw.metadata,
+            Ok(raw) => {
+                self.record.meta = raw.metadata;
+                self.resumed = false;
+                if is_vain {
+                    let message = match self.run {
+                        Some(_) => "the execution is not Unknown".to_owned(),
+                        None => "the snapshot of this execution is lost; cancel it".to_owned(),
+                    };
+                    let note = EventNote::execution(&self.record.meta, true, "NothingToResume", message);
+                    self.context.events.push(note);
+                }
+            }
             Err(_) => self.in_doubt = true,
         }
     }

@@ -94,9 +94,10 @@ impl PlanEntry {
                 }
             }
         };
-        let status = match status {
-            Value::Null => Ok(DRPlanStatus::default()),
-            status => decode(status).map_err(|problem| format!("status.{problem}")),
+        let status = if status.is_null() {
+            Ok(DRPlanStatus::default())
+        } else {
+            decode(status).map_err(|problem| format!("status.{problem}"))
         };
         Self {
             meta: metadata,

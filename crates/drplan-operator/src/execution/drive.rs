@@ -82,11 +82,11 @@ pub struct Drive {
     in_doubt: bool,
     backoff: Duration,
     places: Vec<OwnedSemaphorePermit>,
-    arrivals: (
-        mpsc::UnboundedSender<(ActionIndex, Arrival)>,
-        mpsc::UnboundedReceiver<(ActionIndex, Arrival)>,
-    ),
+    arrivals: (Sender, Receiver),
 }
+
+type Sender = mpsc::UnboundedSender<(ActionIndex, Arrival)>;
+type Receiver = mpsc::UnboundedReceiver<(ActionIndex, Arrival)>;
 
 /// A command under way. It is cut off where this is dropped: nobody would take its answer.
 struct Performing {
@@ -553,7 +553,7 @@ impl Drive {
     fn notice_silence(&mut self) {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         if self.gaps.has_changed().unwrap_or(false) {
-            let gap = self.gaps.borrow_and_update().clone();
+            let gap = *self.gaps.borrow_and_update();
             self.lost_contact = Some(millis(gap.length));
         }
         let silence = self.context.contact.silence();

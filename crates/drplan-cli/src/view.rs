@@ -232,7 +232,7 @@ fn stage(value: &Value) -> StageView {
             .collect(),
         start: time(value, "startTime"),
         end: time(value, "completionTime"),
-        message: text(value, "message"),
+        message: reason(value),
         workflows: workflows.map(|(index, value)| workflow(index, value)).collect(),
     }
 }
@@ -243,7 +243,7 @@ fn workflow(index: usize, value: &Value) -> WorkflowView {
         phase: Phase::of(value["phase"].as_str().unwrap_or_default()),
         start: time(value, "startTime"),
         end: time(value, "completionTime"),
-        message: text(value, "message"),
+        message: reason(value),
         actions: items(value, "actionStatuses").iter().map(action).collect(),
     }
 }
@@ -271,8 +271,17 @@ fn action(value: &Value) -> ActionView {
         end: time(value, "completionTime"),
         attempt: value["attempts"].as_u64().unwrap_or(0),
         attempt_time: time(value, "attemptTime"),
-        message: text(value, "message"),
+        message: reason(value),
         object: object.unwrap_or_default(),
+    }
+}
+
+/// The message of a part. That what is skipped was skipped is told by its phase.
+fn reason(value: &Value) -> String {
+    let message = text(value, "message");
+    match (value["phase"].as_str(), message.strip_prefix("skipped: ")) {
+        (Some("Skipped"), Some(reason)) => reason.to_owned(),
+        (_, _) => message,
     }
 }
 

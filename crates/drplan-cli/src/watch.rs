@@ -80,9 +80,11 @@ async fn on_terminal(cluster: &Cluster, mut run: RunView) -> anyhow::Result<Exit
     frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let (_, rows) = screen::size();
+        let trouble = follow.trouble();
         // The line below the tree is where the cursor stands.
-        let mut lines = render(&run, now(), &look(Some(rows.saturating_sub(2))));
-        lines.extend(follow.trouble());
+        let room = rows.saturating_sub(1 + trouble.len());
+        let mut lines = render(&run, now(), &look(Some(room)));
+        lines.extend(trouble);
         terminal.draw(&lines);
         let news = tokio::select! {
             _ = frames.tick() => continue,
@@ -93,7 +95,7 @@ async fn on_terminal(cluster: &Cluster, mut run: RunView) -> anyhow::Result<Exit
         match news {
             Some(News::Seen(seen)) if seen.uid == run.uid => run = *seen,
             Some(News::Seen(_) | News::Gone) => {
-                terminal.draw(&render(&run, now(), &look(Some(rows.saturating_sub(2)))));
+                terminal.draw(&render(&run, now(), &look(Some(rows.saturating_sub(1)))));
                 drop(terminal);
                 screen::tell(&gone(&run));
                 return Ok(Exit::Gone);
@@ -102,7 +104,7 @@ async fn on_terminal(cluster: &Cluster, mut run: RunView) -> anyhow::Result<Exit
             None => {
                 let still = Look {
                     live: false,
-                    ..look(Some(rows.saturating_sub(4)))
+                    ..look(Some(rows.saturating_sub(6)))
                 };
                 terminal.draw(&render(&run, now(), &still));
                 drop(terminal);
@@ -113,7 +115,7 @@ async fn on_terminal(cluster: &Cluster, mut run: RunView) -> anyhow::Result<Exit
         if let Some(exit) = exit_of(&run) {
             let last = Look {
                 live: false,
-                ..look(Some(rows.saturating_sub(1)))
+                ..look(Some(rows.saturating_sub(3)))
             };
             terminal.draw(&render(&run, now(), &last));
             return Ok(exit);
@@ -173,7 +175,7 @@ fn gone(run: &RunView) -> String {
 fn detached(cluster: &Cluster, run: &RunView) {
     let (name, flags) = (&run.name, &cluster.flags);
     screen::tell(&format!(
-        "No longer watching. The run {name} goes on.\n\
+        "\nNo longer watching. The run {name} goes on.\n\
          watch:  kubectl drplan watch {name}{flags}\n\
          cancel: kubectl drplan cancel {name}{flags}"
     ));

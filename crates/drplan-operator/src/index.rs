@@ -94,9 +94,10 @@ impl PlanEntry {
                 }
             }
         };
-        let status = match status {
-            Value::Null => Ok(DRPlanStatus::default()),
-            status => decode(status).map_err(|problem| format!("status.{problem}")),
+        let status = if status.is_null() {
+            Ok(DRPlanStatus::default())
+        } else {
+            decode(status).map_err(|problem| format!("status.{problem}"))
         };
         Self {
             meta: metadata,
@@ -129,7 +130,7 @@ impl Card {
         self.phase().is_some_and(ExecutionPhase::is_terminal)
     }
 
-    /// The name of its plan: from its label, else from its spec.
+    /// The name of its plan: from its spec, else from its label, which anybody may edit.
     pub fn plan(&self) -> Option<&str> {
         let label = self
             .metadata
@@ -141,7 +142,7 @@ impl Card {
             .spec
             .get("planRef")
             .and_then(|plan| plan.as_str().or_else(|| plan.get("name")?.as_str()));
-        label.or(spec)
+        spec.map(str::trim).or(label)
     }
 }
 

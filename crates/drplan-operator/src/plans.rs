@@ -38,8 +38,8 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<(), StoreError> {
 }
 
 async fn bring_up_to_date(context: &Context, entry: &PlanEntry) -> Result<(), StoreError> {
-    if let Some(command) = annotation(&entry.meta, labels::TRIGGER) {
-        return answer_command(context, entry, command).await;
+    if annotation(&entry.meta, labels::TRIGGER).is_some() {
+        return answer_command(context, entry).await;
     }
     let Ok(before) = &entry.status else {
         tracing::warn!(
@@ -180,27 +180,44 @@ fn count_actions(context: &Context, entry: &PlanEntry, plan: &drplan_api::canoni
     counts.fold(0, i64::saturating_add)
 }
 
-/// Answers the annotation `trigger`, then takes it off.
-async fn answer_command(context: &Context, entry: &PlanEntry, command: &str) -> Result<(), StoreError> {
-    match command.trim() {
-        "cancel" => pass_on_cancel(context, entry).await?,
+/// Answers the annotation `trigger`, takes it off, then tells. `seen` may be an older version, whose command is answered
+/// already.
+async fn answer_command(context: &Context, seen: &PlanEntry) -> Result<(), StoreError> {
+    let (namespace, name) = seen.key();
+    let Some(raw) = context.stores.plans.get(&namespace, &name).await? else {
+        return Ok(());
+    };
+    let entry = PlanEntry::of(raw);
+    let Some(command) = annotation(&entry.meta, labels::TRIGGER) else {
+        return Ok(());
+    };
+    let note = match command.trim() {
+        "cancel" => match pass_on_cancel(context, &entry).await? {
+            true => None,
+            false => Some((
+                "NothingToCancel",
+                "no execution of this plan is running".to_owned(),
+            )),
+        },
         operation @ ("execute" | "revert") => {
             let message = format!(
                 "trigger={operation} was removed on 2026-02-03; apply this instead: {}",
-                manifest(entry, operation)
+                manifest(&entry, operation)
             );
-            context
-                .events
-                .push(EventNote::plan(&entry.meta, true, "TriggerRemoved", message));
+            Some(("TriggerRemoved", message))
         }
         _ => {
             let message = format!("trigger={command} is no command; the annotation takes the value cancel");
-            context
-                .events
-                .push(EventNote::plan(&entry.meta, true, "UnknownTrigger", message));
+            Some(("UnknownTrigger", message))
         }
+    };
+    take_off(context, &entry, command).await?;
+    if let Some((reason, message)) = note {
+        context
+            .events
+            .push(EventNote::plan(&entry.meta, true, reason, message));
     }
-    take_off(context, entry, command).await
+    Ok(())
 }
 
 /// Takes off the command that was answered. The plan may have been edited meanwhile; as long as it carries the command
@@ -225,8 +242,8 @@ async fn take_off(context: &Context, entry: &PlanEntry, command: &str) -> Result
 }
 
 /// Writes `cancel=true` on the execution that holds the lock. No lock is taken while the plan carries the command,
-/// so it never reaches one that starts later.
-async fn pass_on_cancel(context: &Context, entry: &PlanEntry) -> Result<(), StoreError> {
+/// so it never reaches one that starts later. False if there is none that has not ended.
+async fn pass_on_cancel(context: &Context, entry: &PlanEntry) -> Result<bool, StoreError> {
     let current = entry
         .status
         .as_ref()
@@ -257,15 +274,11 @@ async fn pass_on_cancel(context: &Context, entry: &PlanEntry) -> Result<(), Stor
                 Err(StoreError::Conflict) => Err(StoreError::Unanswered {
                     message: "the execution is being written".to_owned(),
                 }),
-                outcome => outcome.map(drop),
+                outcome => outcome.map(|_| true),
             };
         }
     }
-    let message = "no execution of this plan is running".to_owned();
-    context
-        .events
-        .push(EventNote::plan(&entry.meta, true, "NothingToCancel", message));
-    Ok(())
+    Ok(false)
 }
 
 /// The manifest that does what the annotation did, in one line.

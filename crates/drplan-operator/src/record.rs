@@ -205,10 +205,9 @@ pub fn execution_labels(plan: &str, operation: &str) -> BTreeMap<&'static str, S
 
 /// Reads a status: the format first, and nothing else of one that is unknown.
 fn read_status(status: Value) -> Recorded {
-    if let Some(format) = status.get("formatVersion").and_then(Value::as_u64) {
-        if !(1..=u64::from(FORMAT_VERSION)).contains(&format) {
-            return Recorded::UnsupportedFormat(format);
-        }
+    let format = status.get("formatVersion").and_then(Value::as_u64);
+    if let Some(unknown) = format.filter(|format| !(1..=u64::from(FORMAT_VERSION)).contains(format)) {
+        return Recorded::UnsupportedFormat(unknown);
     }
     if status.is_null() {
         return Recorded::NotStarted(Box::default());

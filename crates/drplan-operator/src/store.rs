@@ -46,20 +46,20 @@ pub enum StoreError {
 impl StoreError {
     /// Classifies what kube says.
     pub fn of(error: &kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) => match status.code {
-                409 => Self::Conflict,
-                404 => Self::Gone,
-                429 | 500.. => Self::Unanswered {
-                    message: format!("{} {}", status.code, status.message),
-                },
-                code => Self::Refused {
-                    code,
-                    message: status.message.clone(),
-                },
+        let kube::Error::Api(status) = error else {
+            return Self::Unanswered {
+                message: chain(error),
+            };
+        };
+        match status.code {
+            409 => Self::Conflict,
+            404 => Self::Gone,
+            429 | 500.. => Self::Unanswered {
+                message: format!("{} {}", status.code, status.message),
             },
-            other => Self::Unanswered {
-                message: chain(other),
+            code => Self::Refused {
+                code,
+                message: status.message.clone(),
             },
         }
     }

@@ -347,3 +347,39 @@ fn what_goes_too_far_is_stopped() {
         );
     }
 }
+
+#[test]
+fn the_deepest_that_is_allowed_fits_on_a_small_stack() {
+    // Less than half of what a thread of the runtime has, in a debug build.
+    const STACK: usize = 900 * 1024;
+    let deep = |open: &str, middle: &str, close: &str, times: usize| {
+        open.repeat(times) + middle + close.repeat(times).as_str()
+    };
+    let cases = vec![
+        deep("{{ if true }}", "x", "{{ end }}", 49),
+        format!("{{{{ {} }}}}", deep("(", "1", ")", 98)),
+        format!("{{{{ {} }}}}", deep("print (", "1", ")", 98)),
+        "{{ define \"f\" }}{{ if . }}{{ template \"f\" (sub . 1) }}{{ end }}{{ end }}{{ template \"f\" 30 }}"
+            .to_owned(),
+        "{{ $x := list 1 }}{{ range 98 }}{{ $x = list $x }}{{ end }}{{ $x }}{{ toYaml $x }}{{ toJson $x }}"
+            .to_owned(),
+        "a: {{ $x := list 1 }}{{ range 98 }}{{ $x = list $x }}{{ end }}{{ toJson $x }}".to_owned(),
+        format!("{{{{ regexMatch \"{}\" \"a\" }}}}", deep("(", "a", ")", 199)),
+        format!("{}{{{{ 1 }}}}{}", "[".repeat(98), "]".repeat(98)),
+        format!("{{{{ fromJson \"{}\" | toYaml }}}}", deep("[", "1", "]", 98)),
+    ];
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(move || {
+        for source in cases {
+            let template = Template::parse(&source).unwrap_or_else(|error| panic!("{error}: {source}"));
+            let data = Value::map();
+            for outcome in [
+                template.render_text(&data),
+                template.render_yaml(&data),
+                template.render_body(&data),
+            ] {
+                outcome.unwrap_or_else(|error| panic!("{error}: {source}"));
+            }
+        }
+    });
+    thread.unwrap().join().unwrap();
+}

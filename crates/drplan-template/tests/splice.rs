@@ -113,7 +113,7 @@ fn block_scalars_keep_their_form_where_they_can() {
         "text: |\n  a x\n    injected: true\n  b\n",
     );
     yaml("text: |\n  {{ .params.lines }}\n", "text: \"one\\ntwo\\n\\n\"\n");
-    yaml("text: |\n  {{ .params.empty }}\n  b\n", "text: |\n  \n  b\n");
+    yaml("text: |\n  {{ .params.empty }}\n  b\n", "text: \"\\nb\\n\"\n");
     yaml(
         "text: >\n  a {{ .params.name }}\n  b\n",
         "text: >\n  a web\n  b\n",

@@ -70,14 +70,18 @@ impl Follow {
         news
     }
 
-    /// A line for the screen while the API server cannot be asked.
-    pub(super) fn trouble(&self) -> Option<Line> {
-        let trouble = self.trouble.as_ref()?;
+    /// What to say while the API server cannot be asked: nothing otherwise.
+    pub(super) fn trouble(&self) -> Vec<Line> {
+        let Some(why) = &self.trouble else {
+            return Vec::new();
+        };
         let seconds = self.heard.elapsed().as_secs();
-        let text = format!(
-            "No news from the API server for {seconds}s; trying again. The run does not depend on this. ({trouble})"
-        );
-        Some(Line(vec![(Ink::Waiting, fit(&text, size().0, "~"))]))
+        let what =
+            format!("no news from the API server for {seconds}s, trying again; the run goes on without this");
+        [(Ink::Waiting, what), (Ink::Dim, why.clone())]
+            .into_iter()
+            .map(|(ink, text)| Line(vec![(ink, fit(&text, size().0, "~"))]))
+            .collect()
     }
 }
 

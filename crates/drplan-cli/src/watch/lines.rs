@@ -6,6 +6,8 @@ use crate::view::{ActionView, Phase, RunView, StageView, WorkflowView};
 
 /// What has happened from `before` to `after`, in the order of its times; `now` is the time of what has none.
 pub fn transitions(before: &RunView, after: &RunView, now: Time) -> Vec<String> {
+    // What has no time of its own has happened by now, and by the end of the run.
+    let now = after.end.map_or(now, |end| end.min(now));
     let mut found = Found {
         now,
         lines: Vec::new(),

@@ -361,6 +361,7 @@ impl Shell {
                     self.world.await_end(&wait.job.name, deadline, now),
                 )
             }
+            Command::Object(_) => unreachable!("the plans of this shell have no objects"),
             Command::FindJob(job) => (
                 InFlight::FindOrCreate,
                 self.world.find(&job.name, action, attempt, now),

@@ -394,7 +394,7 @@ impl Drive {
     fn notice_silence(&mut self) {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         if self.gaps.has_changed().unwrap_or(false) {
-            let gap = self.gaps.borrow_and_update().clone();
+            let gap = *self.gaps.borrow_and_update();
             self.lost_contact = Some(millis(gap.length));
         }
         let silence = self.context.contact.silence();

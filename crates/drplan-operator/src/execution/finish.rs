@@ -50,25 +50,6 @@ pub async fn finish(context: &Context, record: &Record, run: Option<&Run>) -> Re
         .into_iter()
         .filter(|name| record.annotation(name).is_some())
         .collect();
-    // A cancellation that ended the run is not one that came too late.
-    for command in late
-        .iter()
-        .filter(|name| **name != labels::CANCEL || status.phase != ExecutionPhase::Cancelled)
-    {
-        let (reason, message) = match *command {
-            labels::CANCEL => (
-                "NothingToCancel",
-                format!("the execution has ended: {}", status.phase.as_str()),
-            ),
-            _ => (
-                "NothingToResume",
-                format!("the execution has ended: {}", status.phase.as_str()),
-            ),
-        };
-        context
-            .events
-            .push(EventNote::execution(&record.meta, true, reason, message));
-    }
     if late.is_empty() && !record.has_finalizer() {
         return Ok(());
     }
@@ -87,6 +68,20 @@ pub async fn finish(context: &Context, record: &Record, run: Option<&Run>) -> Re
         .merge_metadata(&record.meta, patch)
         .await?;
     fault::point("after-unfinalized").await;
+    // A cancellation that ended the run is not one that came too late.
+    for command in late
+        .into_iter()
+        .filter(|name| *name != labels::CANCEL || status.phase != ExecutionPhase::Cancelled)
+    {
+        let reason = match command {
+            labels::CANCEL => "NothingToCancel",
+            _ => "NothingToResume",
+        };
+        let message = format!("the execution has ended: {}", status.phase.as_str());
+        context
+            .events
+            .push(EventNote::execution(&record.meta, true, reason, message));
+    }
     Ok(())
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Orders {
     pub(super) cancel: Option<CancelWish>,
     /// To go on from Unknown.
     pub(super) resume: bool,
+    /// The wish to resume that the annotation still shows was taken up.
+    resumed: bool,
 }
 
 impl Orders {
@@ -66,7 +68,7 @@ impl Orders {
         status: &DRPlanExecutionStatus,
         has_run: bool,
     ) -> bool {
-        let resumed = std::mem::take(self).resume;
+        self.cancel = None;
         if status.phase.is_terminal() {
             return false;
         }
@@ -76,15 +78,7 @@ impl Orders {
         if !cancel && !resume {
             return false;
         }
-        if resume && !resumed {
-            let message = if has_run {
-                "the execution is not Unknown"
-            } else {
-                "the snapshot of this execution is lost; cancel it"
-            };
-            let note = EventNote::execution(&record.meta, true, "NothingToResume", message.to_owned());
-            context.events.push(note);
-        }
+        self.resumed |= resume && std::mem::take(&mut self.resume);
         let taken = [(labels::CANCEL, cancel), (labels::RESUME, resume)]
             .into_iter()
             .filter(|(_, taken)| *taken);
@@ -98,11 +92,21 @@ impl Orders {
             .merge_metadata(&record.meta, patch)
             .await
         {
+            Err(_) => true,
             Ok(raw) => {
                 record.meta = raw.metadata;
+                if resume && !std::mem::take(&mut self.resumed) {
+                    let message = if has_run {
+                        "the execution is not Unknown"
+                    } else {
+                        "the snapshot of this execution is lost; cancel it"
+                    };
+                    let note =
+                        EventNote::execution(&record.meta, true, "NothingToResume", message.to_owned());
+                    context.events.push(note);
+                }
                 false
             }
-            Err(_) => true,
         }
     }
 }

@@ -62,7 +62,8 @@ impl Block {
             ));
         }
         let content = (line + 1).min(text.len());
-        let least = usize::try_from(parent + 1).unwrap_or(0).max(1);
+        // Without a collection around it the text may begin at the margin.
+        let least = usize::try_from(parent + 1).unwrap_or(0);
         let indent = match increment {
             Some(increment) => usize::try_from(parent.max(0)).unwrap_or(0) + increment,
             None => detected(text, content).max(least),
@@ -172,11 +173,12 @@ fn detected(text: &[u8], content: usize) -> usize {
     longest
 }
 
-/// The start of the first line that is not blank and has less indentation.
+/// The start of the first line that is not blank and has less indentation, or begins another document.
 fn end_of(text: &[u8], content: usize, indent: usize) -> usize {
     for (start, end) in lines(text, content, text.len()) {
         let spaces = text[start..end].iter().take_while(|byte| **byte == b' ').count();
-        if start + spaces < end && spaces < indent {
+        let is_marker = indent == 0 && super::yaml::is_marker(&text[start..]);
+        if start + spaces < end && spaces < indent || is_marker {
             return start;
         }
     }

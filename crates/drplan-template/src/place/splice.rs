@@ -10,8 +10,8 @@ use super::quoted::{self, Style};
 use super::yaml::{Scan, Slot, SlotKind};
 use crate::error::Mistake;
 
-/// The longest key that YAML allows on one line.
-const KEY: usize = 1024;
+/// YAML wants the `:` within 1024 characters of the start of a key, of which an anchor or a tag may take some.
+const KEY: usize = 1000;
 
 /// The text with the values in it. An error has its place in the text.
 pub(super) fn splice(holes: &Holes<'_>, scan: &Scan, limit: usize) -> Placed<String> {
@@ -65,7 +65,7 @@ fn filled(holes: &Holes<'_>, slot: &Slot, limit: usize) -> Result<String, Mistak
     };
     if slot.is_key && text.chars().count() > KEY {
         return Err(Mistake::Misplaced(
-            "an expression makes a key that is longer than YAML allows (1024 characters)",
+            "an expression makes a key that is longer than YAML allows (1000 characters)",
         ));
     }
     Ok(text)
@@ -162,7 +162,8 @@ fn block_scalar(holes: &Holes<'_>, block: &Block, parent: i64) -> String {
         .decode(holes)
         .filled(|place| holes.at(place).map_or_else(String::new, in_block));
     let mut spliced = comment(holes, block.start, block.content);
-    let mut fits = true;
+    // At the margin a line of a value could begin another document.
+    let mut fits = block.indent > 0;
     let mut at = block.content;
     for (place, filling) in holes.within(block.content, block.end) {
         spliced.push_str(&String::from_utf8_lossy(&holes.text[at..place]));
@@ -174,6 +175,9 @@ fn block_scalar(holes: &Holes<'_>, block: &Block, parent: i64) -> String {
         at = place + 1;
     }
     spliced.push_str(&String::from_utf8_lossy(&holes.text[at..block.end]));
+    // Readers tell the indentation from the first line with something on it, and a value may have made it blank.
+    let first_line = spliced.split('\n').nth(1).unwrap_or_default();
+    fits &= !first_line.trim().is_empty();
     // Readers do not agree about a last line of spaces without a break.
     let last_line = spliced.rsplit('\n').next().unwrap_or_default();
     fits &= last_line.is_empty() || !last_line.trim_matches(' ').is_empty();
@@ -207,7 +211,7 @@ fn entries(
                 let key = string(&key);
                 if key.chars().count() > KEY {
                     return Err(Mistake::Misplaced(
-                        "an expression makes a key that is longer than YAML allows (1024 characters)",
+                        "an expression makes a key that is longer than YAML allows (1000 characters)",
                     ));
                 }
                 lines.push(format!(

@@ -30,6 +30,7 @@ mod processes;
 mod proxy;
 mod recovery_claim;
 mod recovery_contact;
+mod recovery_interrupted;
 mod recovery_jobs;
 mod recovery_kill;
 mod recovery_record;

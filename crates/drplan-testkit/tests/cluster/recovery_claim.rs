@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use serde_json::Value;
 
 use crate::fixtures::{
-    apply_plan, create, execution, execution_until, executions, job, phases, post, released, text,
+    action_of, apply_plan, create, execution, execution_until, executions, job, phases, post, released, text,
 };
 use crate::shared;
 
@@ -141,6 +141,50 @@ async fn stand_still(t: &TestNamespace, case: &Case) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_call_in_flight_of_a_process_that_stood_still_comes_to_nothing() -> anyhow::Result<()> {
+    let control_plane = shared().await?;
+    let test = async |t: &TestNamespace| {
+        t.stand_in
+            .script("/first", [Answer::ok().held(), Answer::status(204)]);
+        t.stand_in.script("/last", [Answer::ok().held()]);
+        apply_three(t).await?;
+        let stopped = t.launch_operator(operator_as(t, "first")?).await?;
+        stopped.ready().await?;
+        create(t, &execution("run", "shop")).await?;
+        t.stand_in.wait_for("/first", 1).await?;
+        stopped.stop()?;
+        let successor = t.launch_operator(operator_as(t, "second")?).await?;
+        successor.ready().await?;
+        t.stand_in.wait_for("/last", 1).await?;
+        let claimed = epoch_now(t).await?;
+        // Its answer waits for it.
+        t.stand_in.release("/first");
+
+        let since = since_now(t, "first");
+        stopped.cont()?;
+        stopped
+            .logged("that the run is dropped", |line| has(line, "the run is dropped"))
+            .await?;
+        assert!(successful_writes(&since)?.is_empty());
+        t.stand_in.release("/last");
+        let done = execution_until(t, "run", "Succeeded").await?;
+        assert_eq!(epoch(&done), Some(claimed));
+        // What counts is what the one who acted on it saw.
+        assert_eq!(
+            action_of(&done, "main/shop[0]/first")["outputs"]["statusCode"],
+            204
+        );
+        let counts = ["/first", "/last"].map(|path| t.stand_in.count_by_key(path));
+        assert!(
+            counts[0].values().eq([&2]) && counts[1].values().eq([&1]),
+            "{counts:?}"
+        );
+        Ok(())
+    };
+    control_plane.with_namespace("claim-in-flight", test).await
 }
 
 #[tokio::test]

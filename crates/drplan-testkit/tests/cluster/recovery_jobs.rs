@@ -42,7 +42,7 @@ async fn fails(t: &TestNamespace, name: &str, reason: &str) -> anyhow::Result<Va
     Ok(failed)
 }
 
-async fn jobs_ever_made(t: &TestNamespace) -> anyhow::Result<usize> {
+fn jobs_ever_made(t: &TestNamespace) -> anyhow::Result<usize> {
     Ok(t.audit()
         .resource("jobs")
         .verb("create")
@@ -87,7 +87,7 @@ async fn what_became_of_a_job_while_nobody_looked_is_found() -> anyhow::Result<(
         let done = execution_until(t, "goes-on", "Succeeded").await?;
         assert_eq!(text(job_of(&done, "goes-on"), "/outputs/jobRef/name"), goes_on);
         // None of them was made again, and what failed stays for those who look.
-        assert_eq!(jobs_ever_made(t).await?, 4);
+        assert_eq!(jobs_ever_made(t)?, 4);
         assert_eq!(t.api::<Job>().list(&ListParams::default()).await?.items.len(), 3);
         Ok(())
     };
@@ -102,7 +102,7 @@ async fn a_job_that_somebody_deletes_is_lost_and_not_made_again() -> anyhow::Res
         let made = begin(t, "lost", job("work").told("hang", "true").retried(2, "1s")).await?;
         delete(t, &made).await?;
         fails(t, "lost", "JobLost").await?;
-        assert_eq!(jobs_ever_made(t).await?, 1);
+        assert_eq!(jobs_ever_made(t)?, 1);
         Ok(())
     };
     control_plane.with_namespace("jobs-deleted", test).await
@@ -130,7 +130,7 @@ async fn a_job_that_hangs_is_deleted_with_its_pods_at_its_timeout() -> anyhow::R
         let failed = fails(t, "restarted", "JobTimedOut").await?;
         assert_eq!(job_of(&failed, "restarted")["attempts"], 1);
         is_going_in_foreground(t, &made).await?;
-        assert_eq!(jobs_ever_made(t).await?, 2);
+        assert_eq!(jobs_ever_made(t)?, 2);
         Ok(())
     };
     control_plane.with_namespace("jobs-hang", test).await

@@ -1,13 +1,13 @@
 //! The operator ends as it is asked to, and starts anew.
 
-use drplan_testkit::{Answer, TestNamespace};
+use drplan_testkit::{Answer, Proxy, ProxyMode, TestNamespace};
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::ListParams;
 use serde_json::Value;
 
 use crate::fixtures::{
-    apply_plan, create, events, execution, execution_until, execution_where, executions, job, phases, plans,
-    post, released,
+    action_of, apply_plan, create, events, execution, execution_until, execution_where, executions, job,
+    phases, plans, post, released,
 };
 use crate::shared;
 
@@ -93,6 +93,42 @@ async fn a_call_that_outlasts_the_drain_is_repeated_under_its_key() -> anyhow::R
         Ok(())
     };
     control_plane.with_namespace("restart-drained", test).await
+}
+
+#[tokio::test]
+async fn asked_to_end_while_the_api_server_is_gone_it_ends() -> anyhow::Result<()> {
+    let control_plane = shared().await?;
+    let test = async |t: &TestNamespace| {
+        let proxy = Proxy::to_api_server(&t.control_plane).await?;
+        let kubeconfig = proxy.kubeconfig_for(&t.control_plane, "proxied", Some("system:masters"))?;
+        let launch = t
+            .operator_launch()?
+            .kubeconfig(kubeconfig)
+            .arg("--drain-timeout=10m");
+        let operator = t.launch_operator(launch).await?;
+        operator.ready().await?;
+        t.stand_in.script("/wait", [Answer::status(503), Answer::ok()]);
+        apply_plan(t, "job", &[job("job").told("seconds", "2")]).await?;
+        let wait = post("wait", &t.stand_in.url("/wait")).retried(3, "1h");
+        apply_plan(t, "wait", &[wait]).await?;
+        for (name, state) in [("job", "job Running"), ("wait", "wait Running")] {
+            create(t, &execution(name, name)).await?;
+            execution_where(t, name, state, |seen| (phases(seen) == state).then_some(())).await?;
+        }
+        t.stand_in.wait_for("/wait", 1).await?;
+        execution_where(t, "wait", "a second attempt", |seen| {
+            (action_of(seen, "main/wait[0]/wait")["attempts"] == 2).then_some(())
+        })
+        .await?;
+        proxy.set(ProxyMode::Cut).await?;
+        assert_eq!(operator.terminate().await?, 0);
+        proxy.set(ProxyMode::Pass).await?;
+        operator.restart().await?;
+        execution_until(t, "job", "Succeeded").await?;
+        assert_eq!(t.stand_in.requests("/wait").len(), 1);
+        Ok(())
+    };
+    control_plane.with_namespace("restart-cut-off", test).await
 }
 
 #[tokio::test]

@@ -14,11 +14,13 @@ use crate::{
     graph::{ActionIndex, Needs, Node, Step},
     phases::{has_begun, is_doomed, stage_phase, workflow_phase},
     render::{self, Attempt},
-    run::{Run, action_indices, action_status},
+    run::{Run, action_indices, action_status, action_status_mut},
 };
 
 /// The message of what a cancellation kept from beginning.
 pub(crate) const CANCELLED: &str = "cancelled";
+/// The message of a call that is about to begin.
+const NO_PLACE: &str = "waits for one of the places under --max-http";
 /// The message of what the plan's timeout kept from beginning.
 pub(crate) const TIMED_OUT: &str = "the plan's timeout has passed";
 
@@ -214,6 +216,9 @@ impl Fold<'_> {
         let is_call = matches!(run.action(at).doing.work, Work::Http(_));
         if is_call && self.http_places == 0 {
             self.waiting_on.push(WaitingOn::HttpPlace(run.path(at)));
+            if let Some(action) = action_status_mut(&mut self.status, at) {
+                action.message = NO_PLACE.to_owned();
+            }
             return Ok(());
         }
         self.announce_begin(at);
@@ -228,6 +233,7 @@ impl Fold<'_> {
             Ok(rendered) => {
                 let action = self.apply(at, ActionEvent::Started)?;
                 action.start_time = Some(now);
+                action.message.clear();
                 action.attempts = 1;
                 action.attempt_time = Some(now);
                 action.outputs.job_ref = rendered.target;

@@ -20,6 +20,8 @@ use crate::{
 
 /// The message of what a cancellation kept from beginning.
 pub(crate) const CANCELLED: &str = "cancelled";
+/// The message of a call that is about to begin.
+const NO_PLACE: &str = "waits for one of the places under --max-http";
 /// The message of what the plan's timeout kept from beginning.
 pub(crate) const TIMED_OUT: &str = "the plan's timeout has passed";
 
@@ -215,6 +217,9 @@ impl Fold<'_> {
         let is_call = matches!(run.action(at).doing.work, Work::Http(_));
         if is_call && self.http_places == 0 {
             self.waiting_on.push(WaitingOn::HttpPlace(run.path(at)));
+            if let Some(action) = action_status_mut(&mut self.status, at) {
+                action.message = NO_PLACE.to_owned();
+            }
             return Ok(());
         }
         let now = self.now;
@@ -260,6 +265,7 @@ impl Fold<'_> {
         self.announce_begin(at);
         let action = self.apply(at, ActionEvent::Started)?;
         action.start_time = Some(attempt.first_start);
+        action.message.clear();
         action.attempts = attempt.number;
         action.attempt_time = Some(attempt.time);
         let name = self.announced_name(at);

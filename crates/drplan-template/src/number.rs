@@ -169,7 +169,7 @@ pub(crate) fn format_float(float: f64, verb: u8, precision: Option<usize>) -> St
         b'x' | b'X' => hex(float, verb, precision),
         b'f' => match precision {
             Some(precision) => format!("{float:.precision$}"),
-            None => format!("{float}"),
+            None => fixed(&decimal(float, None)),
         },
         b'e' | b'E' => scientific(
             &decimal(float, precision.map(|precision| precision + 1)),
@@ -184,7 +184,7 @@ pub(crate) fn format_float(float: f64, verb: u8, precision: Option<usize>) -> St
 /// The shortest digits that read back as the float, or a number of them correctly rounded.
 fn decimal(float: f64, digits: Option<usize>) -> Decimal {
     let text = match digits {
-        None => format!("{float:e}"),
+        None => shortest(float),
         Some(digits) => format!("{float:.*e}", digits.max(1) - 1),
     };
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -195,6 +195,37 @@ fn decimal(float: f64, digits: Option<usize>) -> Decimal {
     }
     let point = if digits.is_empty() { 0 } else { point };
     Decimal { digits, point }
+}
+
+/// The shortest text that reads back as the float. Of two that are equally near, Go takes the even one, Rust the upper.
+fn shortest(float: f64) -> String {
+    /// More digits than a float that lies between two such texts can have.
+    const EXACT: usize = 60;
+    let text = format!("{float:e}");
+    let places = text
+        .bytes()
+        .take_while(|byte| *byte != b'e')
+        .filter(u8::is_ascii_digit)
+        .count();
+    let exact = format!("{float:.EXACT$e}");
+    let Some((mantissa, exponent)) = exact.split_once('e') else {
+        return text;
+    };
+    // One digit more than the shortest, with the point behind the first one.
+    let cut = places + usize::from(places > 1);
+    let rest: Vec<u8> = mantissa.bytes().skip(cut).filter(u8::is_ascii_digit).collect();
+    let is_tie = rest.first() == Some(&b'5') && rest[1..].iter().all(|digit| *digit == b'0');
+    let lower = &mantissa[..cut];
+    let is_even = lower
+        .bytes()
+        .last()
+        .is_some_and(|digit| digit.is_ascii_digit() && digit % 2 == 0);
+    let lower = format!("{lower}e{exponent}");
+    if is_tie && is_even && lower.parse() == Ok(float) {
+        lower
+    } else {
+        text
+    }
 }
 
 fn scientific(decimal: &Decimal, verb: u8, precision: Option<usize>) -> String {
@@ -235,6 +266,12 @@ fn general(float: f64, verb: u8, precision: Option<usize>) -> String {
     if exponent < -4 || exponent >= limit {
         return scientific(&decimal, letter, Some(decimal.digits.len().saturating_sub(1)));
     }
+    fixed(&decimal)
+}
+
+/// The digits with the point in its place.
+fn fixed(decimal: &Decimal) -> String {
+    let digits = i32::try_from(decimal.digits.len()).unwrap_or(i32::MAX);
     let mut text = String::new();
     if decimal.point <= 0 {
         text.push('0');

@@ -70,6 +70,7 @@ fn a_plain_scalar_of_one_expression_has_the_type_of_its_value() {
     yaml("nothing: {{ .params.nothing }}", "nothing: null");
     yaml("number: {{ .params.number }}", "number: \"3\"");
     yaml("mode: {{ .params.mode }}", "mode: \"0644\"");
+    yaml("{{ \"...\" }} a: 1", "\"... a\": 1");
     yaml("yes: {{ .params.yes }}", "yes: \"yes\"");
     yaml("name: {{ .params.name }}", "name: web");
     yaml("empty: {{ .params.empty }}", "empty: \"\"");

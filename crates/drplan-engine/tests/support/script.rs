@@ -302,8 +302,12 @@ impl Player {
             let old = action_status(before, *at).unwrap();
             let same = old.phase == StepPhase::Running && old.attempts == effect.attempt;
             let verb = match &effect.command {
-                Command::Call(_) | Command::CreateJob(_) if same && !self.fresh.contains(at) => "repeat",
-                Command::Call(_) | Command::CreateJob(_) => "start",
+                Command::Call(_) | Command::CreateJob(_) | Command::Object(_)
+                    if same && !self.fresh.contains(at) =>
+                {
+                    "repeat"
+                }
+                Command::Call(_) | Command::CreateJob(_) | Command::Object(_) => "start",
                 Command::AwaitJob(_) => "await",
                 Command::FindJob(_) => "find",
                 Command::StopJob(_) => "stop",
@@ -336,6 +340,7 @@ impl Player {
         let name = |path: &drplan_api::ActionPath| path.as_str().rsplit('/').next().unwrap().to_owned();
         match wait {
             WaitingOn::Result(_) => None,
+            WaitingOn::Look(path) => Some(format!("look {}", name(path))),
             WaitingOn::Retry(path, time) => Some(format!("{} again at {}", name(path), self.offset(*time))),
             WaitingOn::HttpPlace(path) => Some(format!("{} waits for a place", name(path))),
             WaitingOn::Person => Some("a person must look".to_owned()),
@@ -480,6 +485,7 @@ fn kind_of(command: &Command) -> InFlight {
         Command::CreateJob(_) | Command::FindJob(_) => InFlight::FindOrCreate,
         Command::AwaitJob(_) => InFlight::Await,
         Command::StopJob(_) => InFlight::Stop,
+        Command::Object(_) => InFlight::Object,
     }
 }
 

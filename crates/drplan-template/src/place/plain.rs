@@ -10,7 +10,10 @@ pub(super) fn is_safe(text: &str) -> bool {
     if !(first.is_alphanumeric() || matches!(first, '/' | '_' | '.')) || text.ends_with([' ', ':']) {
         return false;
     }
-    // Document markers, and anything that might be a number or a date to someone.
+    // The marker at the end of a document, and anything that might be a number or a date to someone.
+    if text.starts_with("...") {
+        return false;
+    }
     let begins_number = first.is_ascii_digit() || first == '.';
     let only_number =
         |character: char| character.is_ascii_hexdigit() || "xXoO_.:+-eETtZz ".contains(character);

@@ -30,7 +30,7 @@ impl Figures {
 pub(super) fn row(name: &str, demand: &str, figures: &Figures) -> String {
     let millis = |duration: Duration| format!("{:.1} ms", duration.as_secs_f64() * 1000.0);
     format!(
-        "{name:<58} {:>5} {:>10} {:>10} {:>10}  {demand}",
+        "{name:<48} {:>5} {:>10} {:>10} {:>10}  {demand}",
         figures.count(),
         millis(figures.percentile(50)),
         millis(figures.percentile(99)),
@@ -41,7 +41,7 @@ pub(super) fn row(name: &str, demand: &str, figures: &Figures) -> String {
 /// The line above the rows.
 pub(super) fn head() -> String {
     format!(
-        "{:<58} {:>5} {:>10} {:>10} {:>10}  demand",
+        "{:<48} {:>5} {:>10} {:>10} {:>10}  demand",
         "", "n", "median", "p99", "max"
     )
 }

@@ -7,8 +7,8 @@ use kube::api::ListParams;
 use serde_json::json;
 
 use crate::fixtures::{
-    apply, apply_plan, create, execution, execution_until, executions, phases, plan, post, released, text,
-    workflow,
+    apply, apply_plan, create, execution, execution_until, execution_where, executions, phases, plan, post,
+    released, text, workflow,
 };
 use crate::shared;
 
@@ -41,6 +41,18 @@ async fn with_one_place_for_calls_two_are_never_under_way_and_all_get_their_turn
         for name in ["left", "right"] {
             create(t, &execution(name, name)).await?;
         }
+        t.stand_in
+            .wait_until("a call", |all| (!all.is_empty()).then_some(()))
+            .await?;
+        for name in ["left", "right"] {
+            execution_where(t, name, "that it waits for a place", |run| {
+                let waits = run["status"]
+                    .to_string()
+                    .contains("waits for one of the places under --max-http");
+                waits.then_some(())
+            })
+            .await?;
+        }
         let mut seen = BTreeSet::new();
         for _ in 0..8 {
             let paths = t
@@ -70,7 +82,8 @@ async fn with_one_place_for_calls_two_are_never_under_way_and_all_get_their_turn
             t.stand_in.release(&paths[0]);
         }
         for name in ["left", "right"] {
-            execution_until(t, name, "Succeeded").await?;
+            let done = execution_until(t, name, "Succeeded").await?;
+            assert!(!done["status"].to_string().contains("waits for"), "{done}");
         }
         assert_eq!((seen.len(), t.stand_in.all().len()), (8, 8));
         Ok(())

@@ -13,6 +13,7 @@ use super::{METHODS, template_problem};
 use crate::{
     data::data,
     fields,
+    object_render::render_object,
     run::Run,
     texts::{Place, Text, texts},
 };
@@ -39,6 +40,7 @@ pub(crate) fn check_values(run: &Run, served_namespaces: Option<&[String]>, prob
         for (below, doing, is_fatal) in doings {
             let values = Values {
                 data: &data,
+                namespace: &run.snapshot.namespace,
                 served: served_namespaces,
                 unrenderable: if is_fatal {
                     Severity::Error
@@ -56,6 +58,8 @@ pub(crate) fn check_values(run: &Run, served_namespaces: Option<&[String]>, prob
 /// The values of one use of a workflow.
 struct Values<'a> {
     data: &'a Value,
+    /// Of the plan.
+    namespace: &'a str,
     served: Option<&'a [String]>,
     /// How bad a text is that does not render to what it must be.
     unrenderable: Severity,
@@ -67,13 +71,16 @@ impl Values<'_> {
     fn check(&self, doing: &Doing) -> Problems {
         let texts = texts(doing);
         let mut found: Problems = texts.iter().filter_map(|text| self.check_text(text)).collect();
-        // Types are seen in the whole alone.
-        if let Work::Job(job) = &doing.work
-            && found.is_empty()
-            && !texts.iter().any(depends_on_outputs)
-            && let Err(error) = fields::render_job_spec(&job.spec, self.data)
-        {
-            found.push(self.unrenderable(&error.field, error.message));
+        // Types and the shape of an object are seen in the whole alone.
+        if found.is_empty() && !texts.iter().any(depends_on_outputs) {
+            let whole = match &doing.work {
+                Work::Http(_) => Ok(()),
+                Work::Job(job) => fields::render_job_spec(&job.spec, self.data).map(drop),
+                Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => {
+                    render_object(&doing.work, self.namespace, self.data).map(drop)
+                }
+            };
+            found.extend(whole.err().map(|error| self.unrenderable(&error.field, error.message)));
         }
         found
     }

@@ -28,7 +28,10 @@ async fn objects_are_created_applied_patched_and_deleted() -> anyhow::Result<()>
         t.start_operator().await?;
         let maps = t.api::<ConfigMap>();
         let there = |name: &str| ConfigMap {
-            metadata: kube::api::ObjectMeta { name: Some(name.to_owned()), ..Default::default() },
+            metadata: kube::api::ObjectMeta {
+                name: Some(name.to_owned()),
+                ..Default::default()
+            },
             data: Some([("kept".to_owned(), "yes".to_owned())].into()),
             ..Default::default()
         };
@@ -53,17 +56,32 @@ async fn objects_are_created_applied_patched_and_deleted() -> anyhow::Result<()>
         let data = async |name: &str| anyhow::Ok(maps.get(name).await?.data.unwrap_or_default());
         assert_eq!(data("made").await?["plan"], "shop");
         assert_eq!(data("applied").await?["mode"], "dr");
-        assert_eq!(data("applied-over").await?, [("kept".into(), "yes".into()), ("mode".into(), "dr".into())].into());
-        assert_eq!(data("patched").await?, [("kept".into(), "yes".into()), ("mode".into(), "dr".into())].into());
+        assert_eq!(
+            data("applied-over").await?,
+            [("kept".into(), "yes".into()), ("mode".into(), "dr".into())].into()
+        );
+        assert_eq!(
+            data("patched").await?,
+            [("kept".into(), "yes".into()), ("mode".into(), "dr".into())].into()
+        );
         assert!(maps.get_opt("deleted").await?.is_none());
         let made = maps.get("made").await?.metadata;
-        assert_eq!(made.labels.unwrap_or_default()["dr.bkbcs.tencent.com/execution"], "run");
-        assert!(made.owner_references.is_none(), "deleting the record must not undo the failover");
+        assert_eq!(
+            made.labels.unwrap_or_default()["dr.bkbcs.tencent.com/execution"],
+            "run"
+        );
+        assert!(
+            made.owner_references.is_none(),
+            "deleting the record must not undo the failover"
+        );
         let over = maps.get("applied-over").await?.metadata;
         assert_eq!(over.labels, None, "our labels go only onto what was absent");
         let action = |name: &str| action_of(&done, &format!("main/shop[0]/{name}")).clone();
         assert_eq!(action("make")["outputs"]["resourceRef"]["uid"], json!(made.uid));
-        assert_eq!((&action("make")["created"], text(&action("make"), "/before")), (&json!(true), "absent"));
+        assert_eq!(
+            (&action("make")["created"], text(&action("make"), "/before")),
+            (&json!(true), "absent")
+        );
         assert_eq!(action("apply")["created"], json!(true));
         assert_eq!(action("over")["created"], json!(null));
         assert_eq!(text(&action("over"), "/before"), over.uid.unwrap_or_default());
@@ -77,15 +95,28 @@ async fn what_exists_is_not_created_over() -> anyhow::Result<()> {
     let test = async |t: &TestNamespace| {
         t.start_operator().await?;
         let foreign = ConfigMap {
-            metadata: kube::api::ObjectMeta { name: Some("taken".into()), ..Default::default() },
+            metadata: kube::api::ObjectMeta {
+                name: Some("taken".into()),
+                ..Default::default()
+            },
             ..Default::default()
         };
-        t.api::<ConfigMap>().create(&PostParams::default(), &foreign).await?;
-        apply_plan(t, "shop", &[resource("make", "Create", &config_map("taken", "a: b"))]).await?;
+        t.api::<ConfigMap>()
+            .create(&PostParams::default(), &foreign)
+            .await?;
+        apply_plan(
+            t,
+            "shop",
+            &[resource("make", "Create", &config_map("taken", "a: b"))],
+        )
+        .await?;
         create(t, &execution("run", "shop")).await?;
         let failed = execution_until(t, "run", "Failed").await?;
         let message = text(action_of(&failed, "main/shop[0]/make"), "/message").to_owned();
-        assert!(message.contains("taken") && message.contains("exists"), "{message}");
+        assert!(
+            message.contains("taken") && message.contains("exists"),
+            "{message}"
+        );
         assert_eq!(t.api::<ConfigMap>().get("taken").await?.data, None);
         Ok(())
     };
@@ -95,8 +126,14 @@ async fn what_exists_is_not_created_over() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_object_made_before_a_crash_is_found_not_made_again() -> anyhow::Result<()> {
     let test = async |t: &TestNamespace| {
-        for (point, name) in [("after-intent", "a"), ("after-effect", "b"), ("after-result", "c")] {
-            let operator = t.launch_operator(t.operator_launch().env("DRPLAN_FAULT", &format!("{point}=kill"))).await?;
+        for (point, name) in [
+            ("after-intent", "a"),
+            ("after-effect", "b"),
+            ("after-result", "c"),
+        ] {
+            let operator = t
+                .launch_operator(t.operator_launch()?.env("DRPLAN_FAULT", format!("{point}=kill")))
+                .await?;
             let made = format!("made-{name}");
             let actions = [
                 resource("make", "Create", &config_map(&made, "a: b")),
@@ -110,9 +147,21 @@ async fn an_object_made_before_a_crash_is_found_not_made_again() -> anyhow::Resu
             released(t, name).await?;
             assert_eq!(phases(&done), "make Succeeded, apply Succeeded", "{point}");
             let uid = t.api::<ConfigMap>().get(&made).await?.metadata.uid;
-            assert_eq!(action_of(&done, &format!("main/{name}[0]/make"))["outputs"]["resourceRef"]["uid"], json!(uid));
-            let created = t.audit().verb("create").resource("configmaps").name(&made).entries()?;
-            assert_eq!(created.iter().filter(|entry| entry.code() == 201).count(), 1, "{point}");
+            assert_eq!(
+                action_of(&done, &format!("main/{name}[0]/make"))["outputs"]["resourceRef"]["uid"],
+                json!(uid)
+            );
+            let created = t
+                .audit()
+                .verb("create")
+                .resource("configmaps")
+                .name(&made)
+                .entries()?;
+            assert_eq!(
+                created.iter().filter(|entry| entry.code() == 201).count(),
+                1,
+                "{point}"
+            );
             successor.kill9().await?;
         }
         Ok(())

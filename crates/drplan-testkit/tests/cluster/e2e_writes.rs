@@ -37,9 +37,7 @@ async fn writes(t: &TestNamespace, actions: &[Action]) -> anyhow::Result<(usize,
         } else {
             others.push(format!(
                 "{} {}/{}",
-                entry.verb,
-                object.resource,
-                object.subresource
+                entry.verb, object.resource, object.subresource
             ));
         }
     }

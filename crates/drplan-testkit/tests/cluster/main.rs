@@ -3,7 +3,6 @@
 mod audit;
 mod binaries;
 mod control_plane;
-mod e2e_objects;
 mod e2e_cancel;
 mod e2e_course;
 mod e2e_deletion;
@@ -16,6 +15,7 @@ mod e2e_logs;
 mod e2e_missed;
 mod e2e_missing;
 mod e2e_namespaces;
+mod e2e_objects;
 mod e2e_places;
 mod e2e_spellings;
 mod e2e_unreadable;

@@ -15,7 +15,10 @@ pub fn tell(context: &Context, record: &Record, what: &str, format: u64) {
         reason = "UnsupportedFormat",
         "{message}"
     );
-    context
-        .events
-        .push(EventNote::execution(&record.meta, true, "UnsupportedFormat", message));
+    context.events.push(EventNote::execution(
+        &record.meta,
+        true,
+        "UnsupportedFormat",
+        message,
+    ));
 }

@@ -212,15 +212,7 @@ fn no_input_breaks_it() {
         survive("odd", odd.as_bytes().to_vec());
     }
     survive("deep", "[".repeat(100_000).into_bytes());
-    survive(
-        "deep",
-        "a:\n"
-            .repeat(1)
-            .into_bytes()
-            .into_iter()
-            .chain("{a: ".repeat(5_000).into_bytes())
-            .collect(),
-    );
+    survive("deep", "{a: ".repeat(5_000).into_bytes());
     let bomb: String = (1..20)
         .map(|n| format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1))
         .collect();

@@ -592,7 +592,6 @@ impl Drive {
                 }
                 let outcome = context.performer.perform(&identity, &effect).await;
                 fault::point("after-effect").await;
-                drop(place);
                 Arrival::Seen(Observation { attempt, outcome })
             });
             let task = work.abort_handle();
@@ -608,6 +607,8 @@ impl Drive {
                 };
                 // The receiver is gone only if the run was dropped; then nobody wants the answer.
                 let _ = answer.send((at, arrival));
+                // After the answer: whoever of this run takes the place has heard of it, and one write holds both.
+                drop(place);
             });
         }
         self.places.clear();

@@ -69,14 +69,19 @@ impl<'a> Maker<'a> {
 }
 
 /// Sets `ttlSecondsAfterFinished` of `job`, if it is still the one with that UID.
-pub(crate) async fn set_ttl(client: &Client, job: &ObjectRef, seconds: i32) -> Result<(), ApiError> {
+pub(crate) async fn set_ttl(
+    client: &Client,
+    job: &ObjectRef,
+    field_manager: &str,
+    seconds: i32,
+) -> Result<(), ApiError> {
     // A UID in the patch is a precondition: the API server refuses to change it if another Job has that name now.
     let metadata = job
         .uid
         .as_ref()
         .map_or_else(|| json!({}), |uid| json!({ "uid": uid }));
     let patch = json!({"metadata": metadata, "spec": {"ttlSecondsAfterFinished": seconds}});
-    server::patch(client, job, patch).await
+    server::patch(client, job, field_manager, patch).await
 }
 
 /// `namespace/name`, for messages.

@@ -126,15 +126,21 @@ impl Performer {
         object::perform(&access, effect_identity, command).await
     }
 
-    /// Lets Kubernetes delete the ended `job` after `seconds`; to be called once its result is stored.
+    /// Lets Kubernetes delete the ended `job` after `seconds`, written as the action's `field_manager`; to be called once its result is stored.
     ///
     /// # Errors
     /// The API server's refusal, also if another Job has that name now. Nothing depends on it: log it.
-    pub async fn set_ttl(&self, identity: &Identity, job: &ObjectRef, seconds: i32) -> Result<(), ApiError> {
+    pub async fn set_ttl(
+        &self,
+        identity: &Identity,
+        job: &ObjectRef,
+        field_manager: &str,
+        seconds: i32,
+    ) -> Result<(), ApiError> {
         let client = self
             .identities
             .client(identity)
             .map_err(|error| ApiError::refused(error.to_string()))?;
-        job::set_ttl(&client, job, seconds).await
+        job::set_ttl(&client, job, field_manager, seconds).await
     }
 }

@@ -9,13 +9,14 @@ mod locate;
 mod objects;
 mod report;
 mod shapes;
+mod stand_ins;
 mod surprises;
 mod together;
 mod yaml;
 
 use std::ops::Range;
 
-use drplan_api::{Problem, Severity};
+use drplan_api::{Problem, ProblemKind, Severity};
 
 pub use self::{
     files::SourceFile,
@@ -173,7 +174,7 @@ fn take(
         Found::Foreign => checked.foreign += 1,
         Found::Nothing(problems) => {
             for problem in problems {
-                let span = locate::locate(&file.text, &manifest, &problem);
+                let (span, _) = locate::locate(&file.text, &manifest, &problem);
                 checked.findings.push(Finding {
                     path: problem.path.clone(),
                     ..of_yaml(index, span, problem.kind.to_string())
@@ -184,14 +185,50 @@ fn take(
 }
 
 fn finding(files: &[SourceFile], object: &Object, problem: Problem) -> Finding {
+    let text = &files[object.file].text;
+    let (span, is_in_template) = locate::locate(text, &object.yaml, &problem);
+    let mut message = problem.kind.to_string();
+    if is_in_template {
+        message = without_place(&message);
+    }
+    let written = text.get(span.clone()).unwrap_or_default();
+    // `name: n` says false; what was meant is told best by showing it.
+    if let ProblemKind::WrongShape { found, expected } = &problem.kind
+        && expected == "text"
+        && ["true or false", "a number", "null"].contains(&found.as_str())
+        && !written.is_empty()
+    {
+        message.push_str(&format!(" in quotes: \"{written}\""));
+    }
     Finding {
         file: object.file,
-        span: locate::locate(&files[object.file].text, &object.yaml, &problem),
+        span,
         severity: problem.severity,
         object: Some(object.label()),
-        message: problem.kind.to_string(),
+        message,
         path: problem.path,
         used_by: problem.object,
+    }
+}
+
+/// `message` without the line and column in a template: the place in the file is told beside it.
+fn without_place(message: &str) -> String {
+    let Some((before, rest)) = message.split_once("line ") else {
+        return message.to_owned();
+    };
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    let Some(rest) = rest.strip_prefix(", column ") else {
+        return message.to_owned();
+    };
+    let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    match (
+        before.strip_suffix(" ("),
+        rest.strip_prefix(')'),
+        rest.strip_prefix(": "),
+    ) {
+        (Some(before), Some(rest), _) => format!("{before}{rest}"),
+        (None, _, Some(rest)) => format!("{before}{rest}"),
+        (_, _, _) => message.to_owned(),
     }
 }
 

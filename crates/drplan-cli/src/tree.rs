@@ -182,13 +182,14 @@ fn head(run: &RunView, now: Time, look: &Look) -> Vec<Line> {
         state.push_str(&format!("  timeout in {left}"));
     }
     let (symbol, ink) = rows::mark(&run.phase, now, look);
-    let ink = if run.cancelling.is_some() && run.phase == Phase::Running {
-        Ink::Waiting
-    } else {
-        ink
+    let strong = match (&run.phase, run.cancelling) {
+        (Phase::Running, Some(_)) => Ink::Waiting,
+        (Phase::Running, None) => Ink::Bold,
+        (_, _) => ink,
     };
-    let state = format!("{symbol} {state}");
-    vec![title, Line::new(ink, fit(&state, look.width, look.cut()))]
+    let state = fit(&state, look.width.saturating_sub(2), look.cut());
+    let symbol = fit(&format!("{symbol} "), look.width, "");
+    vec![title, Line(vec![(ink, symbol), (strong, state)])]
 }
 
 /// How many actions have succeeded, and what became of the others where that is to be known.

@@ -85,6 +85,8 @@ pub struct HttpCall {
 pub struct JobCreation {
     /// Where it goes and what it is called.
     pub target: ObjectRef,
+    /// The field manager of the action, `drplan:<plan>:<action>`.
+    pub field_manager: String,
     /// The complete `batch/v1` Job with our labels and annotations, without `ttlSecondsAfterFinished`.
     pub manifest: Value,
     /// When the attempt is over, wall time; the API server is not tried after it.

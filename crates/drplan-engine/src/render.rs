@@ -17,7 +17,7 @@ use crate::{
     fields,
     graph::ActionIndex,
     job_name,
-    object::{Before, Look},
+    object::{Before, Look, field_manager},
     object_render::{RenderedObject, render_object},
     run::{Run, action_status},
     snapshot::Snapshot,
@@ -358,7 +358,9 @@ fn job_creation(
         namespace: Some(namespace),
         ..ObjectRef::default()
     };
+    let (field_manager, _) = field_manager(&snapshot.namespace, &snapshot.plan, path);
     Ok(JobCreation {
+        field_manager,
         target,
         manifest,
         deadline,

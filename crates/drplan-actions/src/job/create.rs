@@ -31,7 +31,14 @@ pub(crate) async fn create(access: &Access, maker: &Maker<'_>, creation: &JobCre
     }
     let deadline = Deadline::at(creation.deadline);
     while !deadline.passed() {
-        let answer = server::create(&access.client, target, &creation.manifest, deadline.remaining()).await;
+        let answer = server::create(
+            &access.client,
+            target,
+            &creation.manifest,
+            &creation.field_manager,
+            deadline.remaining(),
+        )
+        .await;
         let error = match answer {
             Ok(made) => return created(made),
             Err(error) => error,

@@ -19,18 +19,16 @@ use crate::{
 /// (Kubernetes' own objective), so more than this is a dead connection.
 const ANSWER_SECONDS_MAX: u64 = 30;
 
-/// Who we are in managedFields of a Job.
-const FIELD_MANAGER: &str = "drplan";
-
 /// Posts `manifest` as a Job, waiting at most `patience` for the answer.
 pub(super) async fn create(
     client: &Client,
     target: &ObjectRef,
     manifest: &Value,
+    field_manager: &str,
     patience: Duration,
 ) -> Result<SlimJob, ApiError> {
     let params = PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
+        field_manager: Some(field_manager.to_owned()),
         ..PostParams::default()
     };
     // The manifest is sent as it is: a typed Job would drop the fields that this build does not know.
@@ -61,9 +59,14 @@ pub(super) async fn delete(client: &Client, target: &ObjectRef, read: &SlimJob) 
 }
 
 /// Sends `patch` as a JSON merge patch.
-pub(super) async fn patch(client: &Client, job: &ObjectRef, patch: Value) -> Result<(), ApiError> {
+pub(super) async fn patch(
+    client: &Client,
+    job: &ObjectRef,
+    field_manager: &str,
+    patch: Value,
+) -> Result<(), ApiError> {
     let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
+        field_manager: Some(field_manager.to_owned()),
         ..PatchParams::default()
     };
     bounded(

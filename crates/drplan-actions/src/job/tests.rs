@@ -95,6 +95,7 @@ fn creation(deadline: Time) -> Command {
     });
     Command::CreateJob(JobCreation {
         target: job_ref(None),
+        field_manager: "drplan:a:b".to_owned(),
         manifest,
         deadline,
     })

@@ -87,6 +87,7 @@ impl<'a> Attempt<'a> {
         let deadline = from_now(NEVER);
         self.effect(Command::CreateJob(JobCreation {
             target: self.job(None),
+            field_manager: "drplan:a:b".to_owned(),
             manifest,
             deadline,
         }))

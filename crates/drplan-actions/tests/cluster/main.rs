@@ -50,11 +50,11 @@ async fn a_job_is_created_awaited_and_given_a_time_to_live() -> anyhow::Result<(
             uid: Some("00000000-0000-0000-0000-000000000000".to_owned()),
             ..attempt.job(None)
         };
-        let refused = performer.set_ttl(as_operator, &other, 600).await;
+        let refused = performer.set_ttl(as_operator, &other, "drplan:a:b", 600).await;
         let refused = refused.expect_err("another Job has that name").to_string();
         assert!(refused.contains("metadata.uid"), "{refused}");
         performer
-            .set_ttl(as_operator, &attempt.job(Some(&uid)), 600)
+            .set_ttl(as_operator, &attempt.job(Some(&uid)), "drplan:a:b", 600)
             .await?;
         let job = t.api::<Job>().get("migrate").await?;
         assert_eq!(

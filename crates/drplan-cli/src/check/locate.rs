@@ -35,8 +35,8 @@ const ELSEWHERE: [(&str, &[&str]); 12] = [
 ];
 
 /// Where in `text` the problem of the object `root` stands: the value it speaks of, the key if that is unknown, or the
-/// nearest thing above what is missing.
-pub(crate) fn locate(text: &str, root: &Yaml, problem: &Problem) -> Range<usize> {
+/// nearest thing above what is missing. With whether that is the place in a template that the problem names.
+pub(crate) fn locate(text: &str, root: &Yaml, problem: &Problem) -> (Range<usize>, bool) {
     let found = walk(root, None, &problem.path);
     let by_key = matches!(problem.kind, ProblemKind::Unknown { what: "field", .. });
     let span = match (found.entry, found.complete && by_key) {
@@ -45,10 +45,11 @@ pub(crate) fn locate(text: &str, root: &Yaml, problem: &Problem) -> Range<usize>
     };
     if let ProblemKind::Template { message } = &problem.kind
         && found.complete
+        && let Some(inside) = inside(text, found.yaml, message)
     {
-        return inside(text, found.yaml, message).unwrap_or(span);
+        return (inside, true);
     }
-    span
+    (span, false)
 }
 
 /// Where the value at `path` stands.
@@ -195,7 +196,7 @@ spec:
 
     fn check(path: &str, kind: ProblemKind, expect: &str) {
         let root = read(TEXT).unwrap();
-        let span = locate(TEXT, &root, &Problem::error(path, kind));
+        let (span, _) = locate(TEXT, &root, &Problem::error(path, kind));
         assert_eq!(&TEXT[span], expect, "{path}");
     }
 

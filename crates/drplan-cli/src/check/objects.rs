@@ -10,7 +10,7 @@ use drplan_api::{
 use drplan_engine::check_workflow;
 use serde_json::{Map, Value};
 
-use super::{shapes, yaml::Yaml};
+use super::{shapes, stand_ins, yaml::Yaml};
 
 /// An object of one of the three kinds.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(crate) struct Object {
     pub(crate) name: String,
     /// What it is.
     pub(crate) body: Body,
+    /// What is left out of the canonical form of a plan because it is wrong.
+    pub(crate) left_out: Vec<String>,
     /// What the object itself shows to be wrong.
     pub(crate) problems: Problems,
 }
@@ -143,15 +145,20 @@ pub(crate) fn read(file: usize, yaml: Yaml, namespace: &str) -> Found {
         None | Some(Value::Null) => Value::Object(Map::new()),
         Some(spec) => spec.clone(),
     };
+    let mut left_out = Vec::new();
     let body = match kind {
         Kind::Workflow => Body::Workflow(workflow(spec, &mut problems)),
-        Kind::Plan => Body::Plan(shapes::read(spec, &mut problems, |spec: &DRPlanSpec| {
-            normalise_plan(spec, &namespace)
-        })),
+        Kind::Plan => {
+            let normalise = |spec: &DRPlanSpec| normalise_plan(spec, &namespace);
+            let reading = shapes::read(spec, &mut problems, normalise, stand_ins::in_plan);
+            left_out = reading.left_out;
+            Body::Plan(reading.value)
+        }
         Kind::Execution => {
             let known = Some(name.as_str()).filter(|name| !name.is_empty());
             let normalise = |spec: &DRPlanExecutionSpec| normalise_execution_named(spec, &namespace, known);
-            Body::Execution(shapes::read(spec, &mut problems, normalise))
+            let reading = shapes::read(spec, &mut problems, normalise, |_, _, _| {});
+            Body::Execution(reading.value.filter(|_| reading.left_out.is_empty()))
         }
     };
     Found::Ours(Box::new(Object {
@@ -160,19 +167,21 @@ pub(crate) fn read(file: usize, yaml: Yaml, namespace: &str) -> Found {
         namespace,
         name,
         body,
+        left_out,
         problems,
     }))
 }
 
 /// The canonical form of a workflow with nothing wrong inside.
 fn workflow(spec: Value, problems: &mut Problems) -> Option<Workflow> {
-    shapes::read(spec, problems, |spec: &DRWorkflowSpec| {
-        let mut normalised = normalise_workflow(spec);
-        let inside = normalised.value.as_ref().map(check_workflow).unwrap_or_default();
-        normalised.value.take_if(|_| any_error(&inside));
-        normalised.problems.extend(inside);
-        normalised
-    })
+    let reading =
+        shapes::read::<DRWorkflowSpec, _>(spec, problems, normalise_workflow, stand_ins::in_workflow);
+    let workflow = reading.value?;
+    let mut inside = check_workflow(&workflow);
+    inside.retain(|problem| !shapes::may_come_of(&reading.left_out, problem));
+    let is_whole = reading.left_out.is_empty() && !any_error(&inside);
+    problems.extend(inside);
+    is_whole.then_some(workflow)
 }
 
 fn missing(path: &str, remedy: String) -> Problem {

@@ -7,7 +7,7 @@ use drplan_api::Severity;
 use serde_json::{Value, json};
 
 use super::{Checked, Finding, SourceFile, files::floor};
-use crate::screen::clean;
+use crate::screen::{clean, wrap};
 
 /// Lines longer than this are not shown, only told: one file of one line is nothing to look at.
 const LINE_BYTES_MAX: usize = 1_000;
@@ -22,7 +22,7 @@ pub fn text(files: &[SourceFile], checked: &Checked, colours: bool, width: usize
     let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(width);
     let mut out = String::new();
     for finding in &checked.findings {
-        out.push_str(&renderer.render(&[group(&files[finding.file], finding)]));
+        out.push_str(&renderer.render(&[group(&files[finding.file], finding, width)]));
         out.push_str("\n\n");
     }
     out.push_str(&summary(checked));
@@ -30,7 +30,7 @@ pub fn text(files: &[SourceFile], checked: &Checked, colours: bool, width: usize
     out
 }
 
-fn group<'a>(file: &'a SourceFile, finding: &Finding) -> Group<'a> {
+fn group<'a>(file: &'a SourceFile, finding: &Finding, width: usize) -> Group<'a> {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -57,9 +57,19 @@ fn group<'a>(file: &'a SourceFile, finding: &Finding) -> Group<'a> {
         group = group.element(Level::NOTE.message(clean(used_by)));
     }
     if let Some(remedy) = remedy {
-        group = group.element(Level::HELP.message(remedy.lines().map(clean).collect::<Vec<_>>().join("\n")));
+        group = group.element(Level::HELP.message(broken(remedy, width)));
     }
     group
+}
+
+/// `text` with its long lines broken; the others (a manifest) as they are.
+fn broken(text: &str, width: usize) -> String {
+    let room = width.saturating_sub(14);
+    let lines = text.lines().flat_map(|line| match line.len() > room {
+        true => wrap(&clean(line), room),
+        false => vec![clean(line)],
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The lines of the finding, underlined; only their number if they are too long to look at.

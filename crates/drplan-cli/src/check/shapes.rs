@@ -1,47 +1,124 @@
 //! Values of the wrong shape. Reading stops at the first of them; a check tells of all, and of everything else too.
 
-use drplan_api::{Normalised, Problem, Problems, decode};
+use drplan_api::{Normalised, Problem, ProblemKind, Problems, Severity, decode};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 /// Wrong shapes that are told of in one object.
 const WRONG_SHAPES_MAX: usize = 100;
 
-/// The canonical form of `spec` by `normalise`, and all that is wrong in it. What has the wrong shape is told, then
-/// left out for the rest.
+/// A spec as far as it can be read.
+#[derive(Debug)]
+pub(crate) struct Reading<T> {
+    /// Its canonical form, without what is left out; none if too little is left.
+    pub(crate) value: Option<T>,
+    /// What is left out because it is wrong: `spec.stages[1].name`. Empty exactly if the form is all of it.
+    pub(crate) left_out: Vec<String>,
+}
+
+/// Whether `problem` may come of something that is left out, and not of what is written.
+pub(crate) fn may_come_of(left_out: &[String], problem: &Problem) -> bool {
+    // Whether an item of that list, or its name, is left out.
+    let lacks = |list: &str| {
+        left_out.iter().any(|path| {
+            let item = path
+                .strip_prefix("spec.")
+                .and_then(|path| path.strip_prefix(list)?.strip_prefix('['));
+            let rest = item.and_then(|item| item.split_once(']'));
+            rest.is_some_and(|(_, rest)| rest.is_empty() || rest == ".name")
+        })
+    };
+    if is_below(left_out, &problem.path) {
+        return true;
+    }
+    if let ProblemKind::Template { message } = &problem.kind {
+        return message.contains("is not declared") && lacks("parameters")
+            || message.contains("`.outputs.") && lacks("actions");
+    }
+    if let ProblemKind::Unknown { what: "stage", .. } = &problem.kind {
+        return lacks("stages");
+    }
+    let is_of_values = matches!(
+        problem.kind,
+        ProblemKind::MissingValue { .. } | ProblemKind::UnusedValue { .. }
+    );
+    is_of_values && !left_out.is_empty()
+}
+
+/// The canonical form of `spec` by `normalise`, and all that is wrong in it. What is wrong is told, then left out, so
+/// that the rest can be looked at; `stand_in` puts something into the places that must not be empty, given where errors
+/// are (the second time: something for each whole part with an error).
 pub(crate) fn read<S: DeserializeOwned, T>(
     mut spec: Value,
     problems: &mut Problems,
-    normalise: impl FnOnce(&S) -> Normalised<T>,
-) -> Option<T> {
-    let mut mended: Vec<String> = Vec::new();
+    normalise: impl Fn(&S) -> Normalised<T>,
+    stand_in: impl Fn(&mut Value, &[String], bool),
+) -> Reading<T> {
+    let mut left_out: Vec<String> = Vec::new();
     let written: S = loop {
         match decode::<S>(spec.clone()) {
             Ok(written) => break written,
             Err(problem) => {
-                let path = problem.path.clone();
-                let again = mended.contains(&path);
+                let problem = below_spec(problem);
+                let again = left_out.contains(&problem.path);
+                let within = problem.path.strip_prefix("spec.").unwrap_or_default().to_owned();
                 if !again {
-                    problems.push(below_spec(problem));
-                    mended.push(path.clone());
+                    left_out.push(problem.path.clone());
+                    problems.push(problem);
                 }
-                if mended.len() > WRONG_SHAPES_MAX || !leave_out(&mut spec, &path, again) {
-                    return None;
+                if left_out.len() > WRONG_SHAPES_MAX || !leave_out(&mut spec, &within, again) {
+                    return Reading {
+                        value: None,
+                        left_out,
+                    };
                 }
             }
         }
     };
-    let mut normalised = normalise(&written);
-    // Of what was left out it may say that it is missing.
-    normalised.problems.retain(|problem| {
-        let path = problem.path.strip_prefix("spec.").unwrap_or_default();
-        !mended.iter().any(|mended| {
-            path.strip_prefix(mended.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
+    let normalised = normalise(&written);
+    let wrong_shapes = left_out.clone();
+    for problem in normalised.problems {
+        // Of what was left out it may say that it is missing.
+        if is_below(&wrong_shapes, &problem.path) {
+            continue;
+        }
+        if problem.severity == Severity::Error {
+            left_out.push(problem.path.clone());
+        }
+        problems.push(problem);
+    }
+    if normalised.value.is_some() {
+        return Reading {
+            value: normalised.value,
+            left_out,
+        };
+    }
+    for path in &left_out[wrong_shapes.len()..] {
+        leave_out(&mut spec, path.strip_prefix("spec.").unwrap_or_default(), false);
+    }
+    // What stands in may be wrong itself, or leave something wrong: then something stands in for that, too.
+    let mut wrong = left_out.clone();
+    let rest = [false, true].into_iter().find_map(|whole| {
+        stand_in(&mut spec, &wrong, whole);
+        let normalised = normalise(&decode::<S>(spec.clone()).ok()?);
+        let errors = normalised
+            .problems
+            .into_iter()
+            .filter(|problem| problem.severity == Severity::Error);
+        wrong = errors.map(|problem| problem.path).collect();
+        normalised.value
     });
-    problems.extend(normalised.problems);
-    normalised.value.filter(|_| mended.is_empty())
+    Reading {
+        value: rest,
+        left_out,
+    }
+}
+
+fn is_below(paths: &[String], path: &str) -> bool {
+    paths.iter().any(|above| {
+        path.strip_prefix(above.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    })
 }
 
 fn below_spec(mut problem: Problem) -> Problem {
@@ -94,8 +171,8 @@ fn leave_out_of_object(object: &mut Map<String, Value>, path: &str, again: bool)
     {
         return true;
     }
-    // An item for which nothing stands in: without the list.
-    object.remove(&key).is_some()
+    // An item for which nothing else stands in: without the list.
+    again && object.remove(&key).is_some()
 }
 
 #[cfg(test)]
@@ -116,10 +193,9 @@ mod tests {
             ],
         });
         let mut problems = Problems::new();
-        let plan = read(spec, &mut problems, |spec: &DRPlanSpec| {
-            normalise_plan(spec, "shop")
-        });
-        assert!(plan.is_none());
+        let normalise = |spec: &DRPlanSpec| normalise_plan(spec, "shop");
+        let plan = read(spec, &mut problems, normalise, |_, _, _| {});
+        assert!(plan.value.is_none());
         let mut told: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
         told.sort();
         assert_eq!(

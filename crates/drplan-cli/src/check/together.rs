@@ -8,7 +8,11 @@ use drplan_api::{
 };
 use drplan_engine::{ExecutionSource, PlanSource, WorkflowKey, WorkflowSource, compile, workflow_keys};
 
-use super::objects::{Body, Kind, Object};
+use super::{
+    objects::{Body, Kind, Object},
+    shapes::may_come_of,
+    stand_ins::UNREADABLE,
+};
 
 /// How the engine begins the paths that speak of an execution.
 const OF_EXECUTION: &str = "execution: ";
@@ -55,10 +59,10 @@ fn namesakes(objects: &[Object]) -> Vec<Placed> {
 fn check_plan(objects: &[Object], index: usize, plan: &Plan, found: &mut Vec<Placed>) {
     let object = &objects[index];
     for key in workflow_keys(plan, &object.namespace) {
-        if !objects
+        let is_here = objects
             .iter()
-            .any(|other| other.is(Kind::Workflow, &key.0, &key.1))
-        {
+            .any(|other| other.is(Kind::Workflow, &key.0, &key.1));
+        if !is_here && key.1 != UNREADABLE {
             let path = first_use(plan, object, &key);
             let message = format!(
                 "DRWorkflow {}/{} is not among these files, so this use of it is not checked; give its file, too",
@@ -67,7 +71,8 @@ fn check_plan(objects: &[Object], index: usize, plan: &Plan, found: &mut Vec<Pla
             found.push((index, Problem::warning(path, ProblemKind::Note { message })));
         }
     }
-    let problems = compiled(objects, object, plan, &ExecutionSource::default());
+    let mut problems = compiled(objects, object, plan, &ExecutionSource::default());
+    problems.retain(|problem| problem.object.is_some() || !may_come_of(&object.left_out, problem));
     found.extend(
         problems
             .into_iter()
@@ -89,6 +94,9 @@ fn check_execution(objects: &[Object], index: usize, request: &Request, found: &
         ));
         return;
     };
+    if !plan_object.left_out.is_empty() {
+        return;
+    }
     let (Body::Plan(Some(plan)), RunOperation::Execute) = (&plan_object.body, &request.operation) else {
         return;
     };

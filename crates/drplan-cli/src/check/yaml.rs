@@ -258,11 +258,18 @@ impl<'de> Visitor<'de> for RawVisitor {
         Ok(RawNode::Scalar(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<RawNode, E> {
-        Ok(RawNode::Scalar(value.into()))
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<RawNode, E> {
+        match i64::try_from(value) {
+            Ok(value) => self.visit_i64(value),
+            Err(_) => self.visit_f64(value as f64),
+        }
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<RawNode, E> {
+        // What kubectl sends for 1.0 is 1. Up to 2^53 every whole number has a float of its own.
+        if value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0 {
+            return self.visit_i64(value as i64);
+        }
         let number = Number::from_f64(value).ok_or_else(|| E::custom("a number that JSON does not have"))?;
         Ok(RawNode::Scalar(Value::Number(number)))
     }

@@ -143,3 +143,72 @@ fn said(message: &str) -> String {
         format!(": {message}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn run(phase: &str, end: Option<&str>, actions: Value) -> RunView {
+        let group = if phase == "Running" { "Running" } else { "Failed" };
+        RunView::read(&json!({
+            "metadata": {"name": "x"},
+            "status": {
+                "phase": phase, "plan": "p", "operationType": "Execute", "startTime": "2026-01-30T10:00:00.000Z",
+                "completionTime": end, "message": if end.is_some() { "it failed; do this" } else { "" },
+                "stageStatuses": [{"name": "s", "phase": group, "startTime": "2026-01-30T10:00:00.000Z",
+                    "completionTime": end, "workflowExecutions": [{
+                        "workflowRef": {"name": "w"}, "phase": group, "startTime": "2026-01-30T10:00:00.000Z",
+                        "completionTime": end, "actionStatuses": actions,
+                    }]}],
+            },
+        }))
+    }
+
+    #[test]
+    fn each_thing_that_happens_is_one_line_with_its_time() {
+        let now: Time = "2026-01-30T10:01:00.000Z".parse().unwrap();
+        let begun =
+            json!({"name": "a", "phase": "Running", "attempts": 1, "startTime": "2026-01-30T10:00:00.000Z"});
+        let pending = json!({"name": "b", "phase": "Pending"});
+        let first = run("Running", None, json!([begun, pending]));
+        assert_eq!(
+            transitions(&RunView::default(), &first, now),
+            [
+                "2026-01-30T10:00:00.000Z  x Running  Execute of p",
+                "2026-01-30T10:00:00.000Z  stage s Running",
+                "2026-01-30T10:00:00.000Z  workflow s/w[0] Running",
+                "2026-01-30T10:00:00.000Z  action s/w[0]/a Running",
+            ]
+        );
+        assert_eq!(transitions(&first, &first, now), Vec::<String>::new());
+        let mut waits = begun.clone();
+        waits["attempts"] = json!(2);
+        waits["attemptTime"] = json!("2026-01-30T10:00:09.000Z");
+        waits["message"] = json!("answered 503");
+        let second = run("Running", None, json!([waits, pending]));
+        assert_eq!(
+            transitions(&first, &second, "2026-01-30T10:00:05.000Z".parse().unwrap()),
+            [
+                "2026-01-30T10:00:05.000Z  action s/w[0]/a attempt 2 follows at 2026-01-30T10:00:09.000Z: answered 503"
+            ]
+        );
+        let end = "2026-01-30T10:00:10.000Z";
+        let mut failed = waits.clone();
+        failed["phase"] = json!("Failed");
+        failed["completionTime"] = json!(end);
+        let skipped = json!({"name": "b", "phase": "Skipped", "message": "skipped: action a failed"});
+        let third = run("Failed", Some(end), json!([failed, skipped]));
+        assert_eq!(
+            transitions(&second, &third, now),
+            [
+                "2026-01-30T10:00:10.000Z  action s/w[0]/a Failed after 10s: answered 503",
+                "2026-01-30T10:00:10.000Z  action s/w[0]/b Skipped: action a failed",
+                "2026-01-30T10:00:10.000Z  workflow s/w[0] Failed after 10s",
+                "2026-01-30T10:00:10.000Z  stage s Failed after 10s",
+                "2026-01-30T10:00:10.000Z  x Failed after 10s: it failed; do this",
+            ]
+        );
+    }
+}

@@ -80,7 +80,11 @@ impl Values<'_> {
                     render_object(&doing.work, self.namespace, self.data).map(drop)
                 }
             };
-            found.extend(whole.err().map(|error| self.unrenderable(&error.field, error.message)));
+            found.extend(
+                whole
+                    .err()
+                    .map(|error| self.unrenderable(&error.field, error.message)),
+            );
         }
         found
     }

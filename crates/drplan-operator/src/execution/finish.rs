@@ -4,9 +4,9 @@ use drplan_api::{
     DRPlanExecutionStatus,
     canonical::Work,
     labels,
-    status::{ExecutionPhase, ObjectRef, StepPhase},
+    status::{ExecutionPhase, StepPhase},
 };
-use drplan_engine::{Run, action_status, data, render};
+use drplan_engine::{Run, action_status, data, object, render};
 use serde_json::json;
 
 use crate::{
@@ -123,12 +123,15 @@ async fn set_ttls(context: &Context, run: &Run, status: &DRPlanExecutionStatus) 
         let Ok(seconds) = render::number("job.ttlSecondsAfterFinished", ttl, &data) else {
             continue;
         };
-        set_ttl(context, &identity, made, seconds).await;
-    }
-}
-
-async fn set_ttl(context: &Context, identity: &drplan_actions::Identity, job: &ObjectRef, seconds: i32) {
-    if let Err(error) = context.performer.set_ttl(identity, job, seconds).await {
-        tracing::warn!(job = job.name, error = %error, "the Job keeps living: its ttlSecondsAfterFinished could not be set");
+        let path = run.path(at);
+        let (field_manager, _) = object::field_manager(&run.snapshot.namespace, &run.snapshot.plan, &path);
+        let set = context
+            .performer
+            .set_ttl(&identity, made, &field_manager, seconds)
+            .await;
+        if let Err(error) = set {
+            let job = &made.name;
+            tracing::warn!(job, error = %error, "the Job keeps living: its ttlSecondsAfterFinished could not be set");
+        }
     }
 }

@@ -203,7 +203,7 @@ impl UnderWay {
             self.performed.insert((at, attempt));
             let (context, identity) = (Arc::clone(performer.context), performer.identity.clone());
             let (proof, meta) = (performer.proof, performer.meta.clone());
-            let performing = self.spawn(at, kind, async move {
+            let performing = self.spawn(at, kind, place, async move {
                 fault::point("before-effect").await;
                 // This process may have stood still since.
                 if proof.elapsed() >= PROOF_AGE_MAX && !is_still_ours(&context, &meta).await {
@@ -211,7 +211,6 @@ impl UnderWay {
                 }
                 let outcome = context.performer.perform(&identity, &effect).await;
                 fault::point("after-effect").await;
-                drop(place);
                 Arrival::Seen(Observation { attempt, outcome })
             });
             // One that is there is replaced, and cut off by that.
@@ -233,7 +232,7 @@ impl UnderWay {
                 attempt: 0,
                 command: Command::Object(ObjectCommand::Look(look)),
             };
-            let performing = self.spawn(at, InFlight::Object, async move {
+            let performing = self.spawn(at, InFlight::Object, None, async move {
                 let answer = match context.performer.perform(&identity, &effect).await {
                     Outcome::Object(outcome) => Ok(outcome),
                     Outcome::Failed(failure) => Err(failure),
@@ -247,10 +246,12 @@ impl UnderWay {
         }
     }
 
+    /// Runs `work`, whose end is told through the channel, while it holds `place`.
     fn spawn(
         &self,
         at: ActionIndex,
         kind: InFlight,
+        place: Option<OwnedSemaphorePermit>,
         work: impl Future<Output = Arrival> + Send + 'static,
     ) -> Performing {
         let work = tokio::spawn(work);
@@ -265,6 +266,8 @@ impl UnderWay {
             };
             // The receiver is gone only if the run was dropped; then nobody wants the answer.
             let _ = answer.send((at, arrival));
+            // After the answer: whoever of this run takes the place has heard of it, and one write holds both.
+            drop(place);
         });
         Performing { kind, task }
     }

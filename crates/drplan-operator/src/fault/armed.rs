@@ -1,14 +1,12 @@
 //! Faults that happen.
 
-use std::{
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicU64, Ordering},
 };
 
 use rustix::process::{Signal, getpid, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Error, VARIABLE};
 
@@ -43,16 +41,27 @@ pub async fn point(name: &'static str) {
         return;
     };
     tracing::warn!(fault = name, ?effect, "a fault happens");
-    let signal = match effect {
-        Effect::Kill => Signal::KILL,
-        Effect::Stop => Signal::STOP,
+    // The signal may reach another thread first and this one, on a busy machine, much later: what comes after this
+    // place waits for what ends the fault.
+    match effect {
+        Effect::Kill => {
+            send(Signal::KILL);
+            std::future::pending().await
+        }
+        Effect::Stop => {
+            let continued = signal(SignalKind::from_raw(Signal::CONT.as_raw()));
+            let mut continued = continued.expect("a runtime listens for signals where it is told to");
+            send(Signal::STOP);
+            continued.recv().await;
+        }
         Effect::Panic | Effect::Swallow => panic!("a fault happens at {name}, as told"),
-    };
+    }
+}
+
+fn send(signal: Signal) {
     let sent = kill_process(getpid(), signal);
     // A process may always send signals to itself; a test whose fault does not happen must not pass.
     assert!(sent.is_ok(), "failed to send {signal:?}: {sent:?}");
-    // The signal may reach another thread first and this one some microseconds later.
-    tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
 /// Whether a test wants this watch event to be dropped.

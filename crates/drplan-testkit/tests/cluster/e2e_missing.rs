@@ -145,6 +145,16 @@ async fn a_plan_heals_when_its_workflow_comes_and_is_not_written_without_need() 
         phase_until_any(&plans(t), "shop", "Ready").await?;
         phase_until(&workflows, "flow", "Ready").await?;
 
+        // What was written so far is in the log by the time that a later request is.
+        let audit = t
+            .control_plane
+            .audit()
+            .from_now()
+            .namespace(&t.name)
+            .name("shop")
+            .verb("patch");
+        annotate(&plans(t), "shop", "edited.by/test", Some("first")).await?;
+        audit.user("testkit:admin").wait_for(1).await?;
         // Seen, judged, and found as it was before.
         let writes = t
             .control_plane

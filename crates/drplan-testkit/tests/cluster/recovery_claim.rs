@@ -255,9 +255,10 @@ async fn of_two_operators_that_see_a_new_execution_one_runs_it() -> anyhow::Resu
 
 async fn apply_three(t: &TestNamespace) -> anyhow::Result<()> {
     let actions = [
-        post("first", &t.stand_in.url("/first")),
+        post("first", &t.stand_in.url("/first")).timeout("10m"),
         job("work").told("seconds", "6"),
-        post("last", &t.stand_in.url("/last")),
+        // It is held for as long as the test takes.
+        post("last", &t.stand_in.url("/last")).timeout("10m"),
     ];
     apply_plan(t, "shop", &actions).await
 }

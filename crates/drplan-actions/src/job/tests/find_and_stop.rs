@@ -91,7 +91,7 @@ async fn the_time_to_live_is_set_on_that_very_job() {
         RELIST,
     );
     performer
-        .set_ttl(&Identity::Operator, &job_ref(Some("u1")), 60)
+        .set_ttl(&Identity::Operator, &job_ref(Some("u1")), "drplan:a:b", 60)
         .await
         .unwrap();
     let expect = json!({"metadata": {"uid": "u1"}, "spec": {"ttlSecondsAfterFinished": 60}});

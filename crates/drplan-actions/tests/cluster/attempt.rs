@@ -118,7 +118,7 @@ pub(crate) fn performer(t: &TestNamespace, base: &Client, watching: &Client) -> 
 pub(crate) fn uid(outcome: &Outcome) -> anyhow::Result<String> {
     match outcome {
         Outcome::JobCreated { uid } => Ok(uid.clone()),
-        Outcome::Answered { .. } | Outcome::JobSucceeded | Outcome::Failed(_) => {
+        Outcome::Answered { .. } | Outcome::JobSucceeded | Outcome::Object(_) | Outcome::Failed(_) => {
             anyhow::bail!("no Job was created: {outcome:?}")
         }
     }
@@ -130,6 +130,7 @@ pub(crate) fn failure(outcome: Outcome, kind: FailureKind) -> anyhow::Result<Fai
         Outcome::Failed(_)
         | Outcome::Answered { .. }
         | Outcome::JobCreated { .. }
+        | Outcome::Object(_)
         | Outcome::JobSucceeded => {
             anyhow::bail!("expected {kind:?}, got {outcome:?}")
         }

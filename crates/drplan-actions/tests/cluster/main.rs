@@ -105,9 +105,10 @@ async fn a_failed_job_tells_its_exit_code_and_log_to_its_service_account() -> an
         let created = eventually("the right to create Jobs", async || {
             Ok(match performer.perform(&identity, &create).await {
                 Outcome::JobCreated { uid } => Seen::Done(uid),
-                other @ (Outcome::Answered { .. } | Outcome::JobSucceeded | Outcome::Failed(_)) => {
-                    Seen::NotYet(format!("{other:?}"))
-                }
+                other @ (Outcome::Answered { .. }
+                | Outcome::JobSucceeded
+                | Outcome::Object(_)
+                | Outcome::Failed(_)) => Seen::NotYet(format!("{other:?}")),
             })
         })
         .await?;

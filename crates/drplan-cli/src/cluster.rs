@@ -1,6 +1,6 @@
 //! The API server, reached as kubectl reaches it.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use anyhow::{Context, bail};
 use drplan_api::{DRPlan, DRPlanExecution};
@@ -8,10 +8,11 @@ use kube::{
     Api, Client, Config, Resource,
     api::{ApiResource, DynamicObject},
     config::{KubeConfigOptions, Kubeconfig},
+    core::Status,
 };
 use serde_json::Value;
 
-use crate::options::ClusterOptions;
+use crate::{options::ClusterOptions, screen::clean};
 
 /// How long one answer is awaited.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -121,23 +122,58 @@ impl Cluster {
     }
 }
 
+/// What the API server says when it refuses: the request has had no effect.
+#[derive(Debug)]
+pub(crate) struct Refused(Box<Status>);
+
+impl Refused {
+    /// Whether there is an object of that name already.
+    pub(crate) fn is_already_exists(&self) -> bool {
+        self.0.reason == "AlreadyExists"
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&clean(&self.0.message))
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// Awaits one answer of the API server.
 ///
 /// # Errors
-/// Its refusal, in one sentence, or that it did not answer in time.
+/// [`Refused`], or that it did not answer.
 pub(crate) async fn answer<T>(request: impl Future<Output = kube::Result<T>>) -> anyhow::Result<T> {
     match tokio::time::timeout(ANSWER_TIMEOUT, request).await {
         Ok(Ok(answer)) => Ok(answer),
         // What the API server says is the whole story; kube's words around it are not.
-        Ok(Err(kube::Error::Api(status))) => {
-            Err(anyhow::anyhow!("{}", crate::screen::clean(&status.message)))
-        }
-        Ok(Err(error)) => Err(error.into()),
+        Ok(Err(kube::Error::Api(status))) => Err(Refused(status).into()),
+        Ok(Err(error)) => bail!("no answer from the API server: {}", clean(&chain(&error))),
         Err(_) => bail!(
-            "the API server did not answer within {} s",
+            "no answer from the API server within {} s",
             ANSWER_TIMEOUT.as_secs()
         ),
     }
+}
+
+/// An error with its causes, each told once.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text.push_str(&format!(": {said}"));
+        }
+        source = cause.source();
+    }
+    // The layers of the client name themselves, which helps nobody.
+    for name in ["ServiceError: ", "client error (Connect): "] {
+        text = text.replace(name, "");
+    }
+    text
 }
 
 /// `text` as a shell reads it back.

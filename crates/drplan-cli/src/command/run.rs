@@ -6,7 +6,7 @@ use kube::api::{DynamicObject, PostParams};
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::{Cluster, answer},
+    cluster::{Cluster, Refused, answer},
     exit::Exit,
     screen, watch,
 };
@@ -57,14 +57,24 @@ pub(super) async fn create(cluster: &Cluster, name: &str, spec: Value, wait: boo
         "spec": spec,
     });
     let object: DynamicObject = serde_json::from_value(manifest)?;
-    answer(cluster.executions().create(&PostParams::default(), &object))
-        .await
-        .with_context(|| {
-            format!(
-                "failed to create execution `{name}` (if its answer was lost it runs all the same: \
-                 kubectl drplan watch {name}{flags})"
-            )
-        })?;
+    let params = PostParams::default();
+    let executions = cluster.executions();
+    if let Err(error) = answer(executions.create(&params, &object)).await {
+        let what = match error.downcast_ref::<Refused>() {
+            Some(refused) if refused.is_already_exists() => {
+                bail!(
+                    "there is an execution `{name}` already, and a name runs once; choose another with --name"
+                )
+            }
+            Some(_) => format!("failed to create execution `{name}`"),
+            // Whoever starts it once more without looking has two runs.
+            None => format!(
+                "execution `{name}` may have been created or not; before you try again look with \
+                 kubectl drplan watch {name}{flags}"
+            ),
+        };
+        return Err(error.context(what));
+    }
     if wait {
         return watch::watch(cluster, name).await;
     }

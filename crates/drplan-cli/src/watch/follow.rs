@@ -11,7 +11,7 @@ use kube::{
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
 use crate::{
-    cluster::{Cluster, answer},
+    cluster::{Cluster, answer, chain},
     screen::{clean, fit, size},
     tree::{Ink, Line},
     view::RunView,
@@ -124,18 +124,4 @@ fn seen(found: Option<DynamicObject>) -> News {
         Some(object) => News::Seen(Box::new(RunView::read(&object))),
         None => News::Gone,
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text.push_str(&format!(": {said}"));
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -2,6 +2,7 @@ use drplan_testkit::{ControlPlane, TestNamespace, object_until};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
+use serde_json::json;
 use std::sync::OnceLock;
 
 use crate::shared;
@@ -73,7 +74,7 @@ async fn a_namespace_goes_although_nobody_serves_its_finalizers_any_more() -> an
         let kind = GroupVersionKind::gvk("dr.bkbcs.tencent.com", "v1alpha1", "DRPlan");
         let resource = ApiResource::from_gvk_with_plural(&kind, "drplans");
         let plans: Api<DynamicObject> = Api::namespaced_with(t.client.clone(), &t.name, &resource);
-        let mut plan = DynamicObject::new("held", &resource);
+        let mut plan = DynamicObject::new("held", &resource).data(json!({"spec": {}}));
         plan.metadata.finalizers = Some(vec!["dr.bkbcs.tencent.com/held".into()]);
         plans.create(&PostParams::default(), &plan).await?;
         Ok(())

@@ -126,7 +126,7 @@ pub struct RunOptions {
     )]
     pub log_level: LogLevel,
 
-    /// Where /healthz and /readyz are answered; [::] means every address of the machine
+    /// Where /healthz and /readyz are answered; `[::]` means every address of the machine
     #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "[::]:8081")]
     pub health_bind: SocketAddr,
 }

@@ -79,7 +79,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// `request`, ended after [`REQUEST_TIMEOUT`].
+/// `request`, ended after 10 s.
 ///
 /// # Errors
 /// [`StoreError`].

@@ -1,7 +1,7 @@
 //! Compile, check, advance, explain: decides what an execution does next. No I/O, no clock.
 //!
-//! [`compile`] turns a plan and its workflows into a [`Snapshot`], or into all of its problems. [`Run`] is a stored
-//! snapshot with its graph. [`advance`] decides, from what is recorded and what was seen, the next record and the
+//! [`compile()`] turns a plan and its workflows into a [`Snapshot`], or into all of its problems. [`Run`] is a stored
+//! snapshot with its graph. [`advance()`] decides, from what is recorded and what was seen, the next record and the
 //! effects that may follow once it is stored. [`explain`] says why nothing more happens.
 
 mod action_phase;

@@ -20,7 +20,7 @@ async fn a_job_is_created_as_it_was_rendered() {
         unreachable!()
     };
     assert_eq!(sent.body, creation.manifest);
-    assert_eq!(sent.query, "&fieldManager=drplan");
+    assert_eq!(sent.query, "&fieldManager=drplan%3Aa%3Ab");
 }
 
 #[tokio::test(start_paused = true)]

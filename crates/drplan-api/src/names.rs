@@ -9,6 +9,9 @@ use crate::{
     limits::{LABEL_NAME_MAX, OBJECT_NAME_MAX, PARAMETER_NAME_MAX},
 };
 
+/// The methods that an HTTP action may use.
+pub const HTTP_METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+
 /// Whether `text` is a DNS-1123 label: lower-case letters, digits and `-`, at most 63, no `-` at either end.
 pub fn is_dns_label(text: &str) -> bool {
     let bytes = text.as_bytes();

@@ -18,9 +18,6 @@ use crate::{
 
 pub(crate) use values::check_values;
 
-/// Methods that an HTTP action may use.
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-
 /// The problems of a workflow that its text alone shows.
 pub fn check_workflow(workflow: &Workflow) -> Problems {
     let mut problems = Problems::new();
@@ -75,22 +72,6 @@ fn check_doing(workflow: &Workflow, earlier: &[Action], doing: &Doing, at: &str,
                     format!("{at}.http.url"),
                     ProblemKind::Note { message },
                 ));
-            }
-            let method = http.method.to_ascii_uppercase();
-            if !method.contains("{{") && !METHODS.contains(&method.as_str()) {
-                let expected = format!("one of {}", METHODS.join(", "));
-                let kind = ProblemKind::UnknownValue {
-                    found: http.method.clone(),
-                    expected,
-                };
-                problems.push(Problem::error(format!("{at}.http.method"), kind));
-            }
-            for name in http.headers.keys().filter(|name| !is_token(name)) {
-                let kind = ProblemKind::BadName {
-                    found: name.clone(),
-                    rule: "a header name of letters, digits and -",
-                };
-                problems.push(Problem::error(format!("{at}.http.headers"), kind));
             }
         }
         Work::Job(job) => check_job(job, at, problems),
@@ -173,13 +154,6 @@ fn passes_parameter_to_shell(container: &Json) -> bool {
         .position(|word| word.starts_with('-') && word.ends_with('c'))
         .and_then(|flag| all.get(flag + 1));
     shell && script.is_some_and(|script| script.contains("{{") && script.contains(".params"))
-}
-
-fn is_token(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 fn template_problem(path: impl Into<String>, message: String) -> Problem {

@@ -6,6 +6,7 @@ use crate::{
     ProblemKind, action as written,
     canonical::{Http, OnInterrupted},
     limits::BODY_BYTES_MAX,
+    names::HTTP_METHODS,
     normalise::{
         attempts::status_codes,
         report::{Place, Report},
@@ -111,7 +112,6 @@ fn url(report: &mut Report, at: &Place, written: Option<&String>) -> Option<Stri
 }
 
 fn method(report: &mut Report, at: &Place, written: Option<&String>) -> Option<String> {
-    const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
     const EXPECTED: &str = "GET, POST, PUT, PATCH, DELETE, HEAD or OPTIONS";
     let Some(method) = text(written) else {
         return Some("GET".to_owned());
@@ -120,7 +120,7 @@ fn method(report: &mut Report, at: &Place, written: Option<&String>) -> Option<S
         return Some(method.to_owned());
     }
     let upper = method.to_ascii_uppercase();
-    if METHODS.contains(&upper.as_str()) {
+    if HTTP_METHODS.contains(&upper.as_str()) {
         return Some(upper);
     }
     report.error(

@@ -4,12 +4,12 @@ use drplan_api::{
     GoDuration, Problem, ProblemKind, Problems, Severity, Time,
     canonical::{Doing, Work},
     limits::{RETRIES_MAX, TIMEOUT_SECONDS_MAX},
-    names::is_dns_label,
+    names::{HTTP_METHODS, is_dns_label},
     status::DRPlanExecutionStatus,
 };
 use drplan_template::{Template, Value};
 
-use super::{METHODS, template_problem};
+use super::template_problem;
 use crate::{
     data::data,
     fields,
@@ -171,8 +171,10 @@ impl Values<'_> {
             {
                 unrenderable("the beginning of a name: lower-case letters, digits and -")
             }
-            (Place::Plain, "http.method") if !METHODS.contains(&rendered.to_ascii_uppercase().as_str()) => {
-                unrenderable(&format!("one of {}", METHODS.join(", ")))
+            (Place::Plain, "http.method")
+                if !HTTP_METHODS.contains(&rendered.to_ascii_uppercase().as_str()) =>
+            {
+                unrenderable(&format!("one of {}", HTTP_METHODS.join(", ")))
             }
             (Place::Url, _)
                 if !["http://", "https://"]

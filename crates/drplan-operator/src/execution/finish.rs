@@ -68,10 +68,12 @@ pub async fn finish(context: &Context, record: &Record, run: Option<&Run>) -> Re
         .merge_metadata(&record.meta, patch)
         .await?;
     fault::point("after-unfinalized").await;
-    // A cancellation that ended the run is not one that came too late.
+    // A cancellation that ended the run, or kept it from beginning, is not one that came too late.
+    let took_part = record.has_finalizer() || status.start_time.is_none();
+    let cancelled = status.phase == ExecutionPhase::Cancelled && took_part;
     for command in late
         .into_iter()
-        .filter(|name| *name != labels::CANCEL || status.phase != ExecutionPhase::Cancelled)
+        .filter(|name| *name != labels::CANCEL || !cancelled)
     {
         let reason = match command {
             labels::CANCEL => "NothingToCancel",

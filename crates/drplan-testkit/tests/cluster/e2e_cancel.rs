@@ -249,6 +249,10 @@ async fn cancel_through_the_plan_reaches_the_run_that_holds_its_lock_and_no_late
 
         annotate(&plans(t), "shop", &ours("trigger"), Some("cancel")).await?;
         event(t, "shop", "NothingToCancel").await?;
+        released(t, "run").await?;
+        annotate(&executions(t), "run", &ours("cancel"), Some("true")).await?;
+        event(t, "run", "NothingToCancel").await?;
+        taken_off(&executions(t), "run", "cancel").await?;
         taken_off(&plans(t), "shop", "trigger").await?;
         create(t, &execution("next", "shop")).await?;
         t.stand_in.wait_for("/slow", 2).await?;

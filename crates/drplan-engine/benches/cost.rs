@@ -1,12 +1,13 @@
-//! What a pass costs. `cargo test --release -p drplan-engine --test cost -- --ignored --nocapture`
+//! What a pass costs. `cargo bench -p drplan-engine`
 
 #![expect(
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
-    reason = "a test harness: a panic is how it tells"
+    clippy::print_stdout,
+    reason = "a measurement: a panic is how it fails, and what it prints is what it is for"
 )]
 
-#[path = "support/plans.rs"]
+#[path = "../tests/support/plans.rs"]
 mod plans;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -81,9 +82,7 @@ fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
     (start.elapsed(), result)
 }
 
-#[test]
-#[ignore = "a measurement"]
-fn passes_over_large_runs() {
+fn main() {
     for (stages, workflows, actions, parallel) in [
         (11, 2, 10, false),
         (11, 2, 10, true),

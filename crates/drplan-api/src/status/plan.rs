@@ -1,0 +1,147 @@
+//! The status of DRPlans and DRWorkflows.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Condition, ExecutionPhase};
+use crate::Time;
+
+/// Where a plan stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PlanPhase {
+    /// It can be executed.
+    #[default]
+    Ready,
+    /// Some successful Execute of it is not wholly undone.
+    Executed,
+    /// It cannot be executed; the message says why.
+    Invalid,
+}
+
+/// The status of a DRPlan.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DRPlanStatus {
+    /// Ready, Executed or Invalid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub phase: Option<PlanPhase>,
+    /// Why it is Invalid, or what to know.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The generation of the spec that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Stages of the plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage_count: Option<i64>,
+    /// Actions of the plan, over all stages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action_count: Option<i64>,
+    /// The run that holds the plan's lock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub current_execution: Option<CurrentExecution>,
+    /// The name of the last successful run of either operation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_execution_ref: Option<String>,
+    /// When the last run ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_execution_time: Option<Time>,
+    /// The last run that succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_successful_execution: Option<SuccessfulExecution>,
+    /// The last ten runs, newest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub execution_history: Vec<HistoryEntry>,
+    /// Ten hexadecimal digits of SHA-256 of the names of the last 200 runs: a name runs once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub started_names: Vec<String>,
+    /// Ready, Executed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// The run that holds a plan's lock.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CurrentExecution {
+    /// The execution's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its UID.
+    pub uid: String,
+    /// Execute or Revert.
+    pub operation: String,
+    /// When it took the lock.
+    pub start_time: Time,
+}
+
+/// The last run that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SuccessfulExecution {
+    /// The execution's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// When it ended.
+    pub completion_time: Time,
+}
+
+/// One run of a plan's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The execution's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its UID.
+    pub uid: String,
+    /// Execute or Revert.
+    pub operation_type: String,
+    /// Its phase when the entry was last written.
+    #[schemars(with = "String")]
+    pub phase: ExecutionPhase,
+    /// When it took the lock.
+    pub start_time: Time,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completion_time: Option<Time>,
+    /// Who asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
+}
+
+/// Where a workflow stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkflowPhase {
+    /// It can be used.
+    #[default]
+    Ready,
+    /// It cannot; the message says why.
+    Invalid,
+}
+
+/// The status of a DRWorkflow.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DRWorkflowStatus {
+    /// Ready or Invalid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub phase: Option<WorkflowPhase>,
+    /// Why it is Invalid, or what to know.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The generation of the spec that this status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Actions of the workflow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action_count: Option<i64>,
+    /// Ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}

@@ -109,7 +109,7 @@ pub enum Command {
         wait: bool,
     },
 
-    /// Undo an execution: creates an execution of type Revert
+    /// Undo an execution: creates an execution of type Revert, which this release's operator refuses
     #[command(after_help = EXIT_CODES)]
     Revert {
         /// The execution to undo

@@ -107,9 +107,10 @@ pub struct RunOptions {
     )]
     pub default_service_account: String,
 
-    /// Accept the annotation dr.bkbcs.tencent.com/trigger=execute|revert on plans
+    /// Reserved: accept the annotation dr.bkbcs.tencent.com/trigger=execute|revert on plans
     ///
-    /// Without it such an annotation only yields an event with the DRPlanExecution to apply instead.
+    /// Not supported yet, the flag changes nothing: such an annotation only yields an event with the DRPlanExecution
+    /// to create instead.
     #[arg(long, env, value_parser = truth())]
     pub trigger_annotations: bool,
 

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use drplan_api::{ActionPath, Time, status::DRPlanExecutionStatus};
+use drplan_api::{
+    ActionPath, Time,
+    status::{DRPlanExecutionStatus, ExecutionPhase},
+};
 
 use crate::{
     action_phase::IllegalTransition,
@@ -132,7 +135,8 @@ impl std::fmt::Display for WaitingOn {
 /// Decides the next step of an execution.
 ///
 /// Level-triggered: reads everything recorded and everything seen, never "what changed". `run` is none where the
-/// snapshot is lost; then the run becomes Unknown, and the only way is to the end, by cancellation.
+/// snapshot is lost; then the run becomes Unknown, and the only way is to the end, by cancellation. A record that does
+/// not list what the run holds is treated alike, until somebody has put it right.
 ///
 /// A command under way is left alone unless the step has another for its action. One whose action has ended in the
 /// step's status (a call dropped by `cancel=now`) is dropped.
@@ -149,7 +153,9 @@ pub fn advance(
     seen: &Observed,
     now: Time,
 ) -> Result<Step, IllegalTransition> {
-    let mut fold = Fold::new(run, status, seen, now);
+    let fitting = run.filter(|run| status.phase == ExecutionPhase::Pending || run.fits(status));
+    let mut fold = Fold::new(fitting, status, seen, now);
+    fold.is_record_altered = run.is_some() && fitting.is_none();
     if status.phase.is_terminal() {
         return Ok(fold.into_step());
     }

@@ -30,7 +30,10 @@ impl Fold<'_> {
             }
             ExecutionPhase::Running if cancelled => {}
             ExecutionPhase::Running if self.run.is_none() => {
-                let cause = "SnapshotLost: the snapshot of this run is gone or altered, so it cannot go on";
+                let cause = match self.is_record_altered {
+                    true => RECORD_ALTERED,
+                    false => SNAPSHOT_LOST,
+                };
                 self.doubt(self.now, cause, "cancel=true");
             }
             ExecutionPhase::Running => self.take_lost_contact(),
@@ -158,6 +161,11 @@ impl Fold<'_> {
     }
 }
 
+/// Why a run without its snapshot does not go on.
+const SNAPSHOT_LOST: &str = "SnapshotLost: the snapshot of this run is gone or altered, so it cannot go on";
+/// Why a run does not go on whose record somebody has edited.
+const RECORD_ALTERED: &str = "RecordAltered: status.stageStatuses does not list the stages, workflows and actions of \
+                              this run any more, so what has been done is not known";
 /// Bytes of a failure's message in a list of several.
 const LISTED_MESSAGE_BYTES_MAX: usize = 80;
 /// How long, in days, a Job is awaited while nobody decides: longer than anybody looks away.

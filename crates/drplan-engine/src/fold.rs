@@ -20,6 +20,8 @@ use crate::{
 /// The state of one pass.
 pub(crate) struct Fold<'a> {
     pub(crate) run: Option<&'a Run>,
+    /// Whether `run` is none because the record does not list what the run holds.
+    pub(crate) is_record_altered: bool,
     pub(crate) before: &'a DRPlanExecutionStatus,
     pub(crate) status: DRPlanExecutionStatus,
     pub(crate) seen: &'a Observed,
@@ -43,6 +45,7 @@ impl<'a> Fold<'a> {
     ) -> Self {
         Self {
             run,
+            is_record_altered: false,
             before,
             status: before.clone(),
             seen,

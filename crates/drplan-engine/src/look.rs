@@ -47,11 +47,12 @@ impl Fold<'_> {
         if action_status(&self.status, at).is_none_or(|action| action.before.is_some()) {
             return Ok(Known::Enough);
         }
-        let fresh = self
-            .seen
-            .looks
-            .get(&at)
-            .filter(|looked| self.now.millis_since(looked.asked_at) <= LOOK_AGE_MAX);
+        // That it cannot be known stays so however long it took to find out; but each attempt asks for itself.
+        let counts = |looked: &&Looked| match &looked.answer {
+            Ok(_) => self.now.millis_since(looked.asked_at) <= LOOK_AGE_MAX,
+            Err(_) => attempt.number <= 1 || looked.asked_at >= attempt.time,
+        };
+        let fresh = self.seen.looks.get(&at).filter(counts);
         let Some(Looked { asked_at, answer }) = fresh.cloned() else {
             let Some(look) = render::look(run, &self.status, at, attempt)? else {
                 return Ok(Known::Enough);

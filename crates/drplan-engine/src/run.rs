@@ -72,6 +72,24 @@ impl Run {
         self.bodies.contains(&at)
     }
 
+    /// Whether `status` lists the stages, workflows and actions of this run: what else it says is of no use without.
+    pub fn fits(&self, status: &DRPlanExecutionStatus) -> bool {
+        let stages = &self.snapshot.stages;
+        let recorded = &status.stage_statuses;
+        recorded.len() == stages.len()
+            && stages.iter().zip(recorded).all(|(stage, recorded)| {
+                let executions = &recorded.workflow_executions;
+                recorded.name == stage.name.as_str()
+                    && executions.len() == stage.uses.len()
+                    && stage.uses.iter().zip(executions).all(|(used, recorded)| {
+                        let workflow = &self.snapshot.workflows[used.workflow];
+                        let named = workflow.spec.actions.iter().map(|action| action.name.as_str());
+                        recorded.workflow_ref.name == workflow.name
+                            && named.eq(recorded.action_statuses.iter().map(|action| action.name.as_str()))
+                    })
+            })
+    }
+
     /// The status of this run before anything has begun: every step Pending, the clock not started.
     pub fn initial_status(&self) -> DRPlanExecutionStatus {
         let stages = self.snapshot.stages.iter().map(|stage| StageStatus {

@@ -178,6 +178,8 @@ impl Player {
                 });
             }
             "snapshot" => self.run = None,
+            // Somebody takes the stages out of the record.
+            "record" => self.status.stage_statuses.clear(),
             "lost" => {
                 let rest = rest.strip_prefix("contact").unwrap().trim();
                 let (lost, results) = rest.split_once(" with ").unwrap_or((rest, ""));

@@ -188,7 +188,7 @@ impl Drive {
             }
             self.perform(step.effects);
             self.under_way.drop_what_has_ended(&self.status);
-            let has_run = self.run.is_some();
+            let has_run = self.has_run();
             self.in_doubt |= self
                 .orders
                 .clear(&self.context, &mut self.record, &self.status, has_run)
@@ -214,8 +214,13 @@ impl Drive {
         }
     }
 
+    /// Whether the run can go on: its snapshot is at hand, and the record lists what it holds.
+    fn has_run(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.fits(&self.status))
+    }
+
     async fn take_orders(&mut self) {
-        let has_run = self.run.is_some();
+        let has_run = self.has_run();
         self.orders
             .take(&self.context, &self.record, &self.status, has_run)
             .await;

@@ -25,7 +25,7 @@ pub(super) struct Orders {
 }
 
 impl Orders {
-    /// Takes up what the annotations of `record` and its deletion ask for. `has_run`: its snapshot is at hand.
+    /// Takes up what the annotations of `record` and its deletion ask for. `has_run`: its snapshot is at hand, and fits.
     pub(super) async fn take(
         &mut self,
         context: &Context,
@@ -99,7 +99,7 @@ impl Orders {
                     let message = if has_run {
                         "the execution is not Unknown"
                     } else {
-                        "the snapshot of this execution is lost; cancel it"
+                        "the snapshot of this execution is lost, or its record altered; cancel it"
                     };
                     let note =
                         EventNote::execution(&record.meta, true, "NothingToResume", message.to_owned());

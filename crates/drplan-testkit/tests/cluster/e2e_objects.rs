@@ -2,7 +2,7 @@
 
 use drplan_testkit::TestNamespace;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::PostParams;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::{
@@ -167,4 +167,41 @@ async fn an_object_made_before_a_crash_is_found_not_made_again() -> anyhow::Resu
         Ok(())
     };
     shared().await?.with_namespace("objects-crash", test).await
+}
+
+#[tokio::test]
+async fn what_cannot_be_looked_at_for_long_fails_the_action() -> anyhow::Result<()> {
+    let test = async |t: &TestNamespace| {
+        t.start_operator().await?;
+        let held = ConfigMap {
+            metadata: kube::api::ObjectMeta {
+                name: Some("held".into()),
+                finalizers: Some(vec!["example.com/hold".into()]),
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let maps = t.api::<ConfigMap>();
+        maps.create(&PostParams::default(), &held).await?;
+        maps.delete("held", &DeleteParams::default()).await?;
+        let namesake = resource("make", "Create", &config_map("held", "a: b")).with("timeout", json!("7s"));
+        let unserved = "apiVersion: nobody.example/v1\nkind: Nothing\nmetadata:\n  name: none\n";
+        apply_plan(t, "held", &[namesake]).await?;
+        apply_plan(t, "unserved", &[resource("make", "Create", unserved)]).await?;
+        create(t, &execution("run-held", "held")).await?;
+        create(t, &execution("run-unserved", "unserved")).await?;
+        for (run, cause) in [
+            ("run-held", "held by finalizers: example.com/hold"),
+            ("run-unserved", "does not serve nobody.example/v1"),
+        ] {
+            let failed = execution_until(t, run, "Failed").await?;
+            released(t, run).await?;
+            let message = text(&failed, "/status/message");
+            assert!(message.contains(cause), "{message}");
+        }
+        let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+        maps.patch("held", &PatchParams::default(), &free).await?;
+        Ok(())
+    };
+    shared().await?.with_namespace("objects-looked-at", test).await
 }

@@ -18,6 +18,7 @@ use crate::{
     clock::{self, RunClock},
     contact::Gap,
     context::{Context, Settings},
+    events::EventNote,
     execution::{
         commit::{Reread, Written, reread, write},
         finish,
@@ -63,6 +64,8 @@ pub struct Drive {
     proof: Instant,
     /// A write's answer was lost, or it was refused as stale.
     in_doubt: bool,
+    /// That writes are refused was told, and none was stored since.
+    refusal_told: bool,
     backoff: Duration,
     places: Vec<OwnedSemaphorePermit>,
 }
@@ -123,6 +126,7 @@ impl Drive {
             broken: None,
             proof: Instant::now(),
             in_doubt: false,
+            refusal_told: false,
             backoff: BACKOFF.0,
             places: Vec::new(),
         }
@@ -299,6 +303,7 @@ impl Drive {
                 self.status = step.status.clone();
                 self.is_stored = true;
                 self.proof = asked;
+                self.refusal_told = false;
                 self.backoff = BACKOFF.0;
                 self.lost_contact = None;
                 self.tell(step);
@@ -307,6 +312,7 @@ impl Drive {
             Written::Overtaken => Persisted::Overtaken,
             Written::InDoubt(error) => {
                 self.log_unanswered(&error);
+                self.tell_refusal(&error);
                 Persisted::InDoubt
             }
         }
@@ -342,6 +348,18 @@ impl Drive {
             error = %error,
             "the status could not be written; results are kept and it is tried again"
         );
+    }
+
+    /// A status that is refused cannot tell why the run stands still: an event does, once.
+    fn tell_refusal(&mut self, error: &StoreError) {
+        if !matches!(error, StoreError::Refused { .. }) || self.refusal_told {
+            return;
+        }
+        self.refusal_told = true;
+        let message =
+            format!("the status cannot be written, so nothing new begins; it is tried again: {error}");
+        let note = EventNote::execution(&self.record.meta, true, "StatusRefused", message);
+        self.context.events.push(note);
     }
 
     /// Whether `effects` may be sent on the last proof: it is young, and younger than the time a retry became due.

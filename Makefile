@@ -50,10 +50,11 @@ check: rust $(CARGO_DENY) ## Formatting, lints, documentation, licences and sour
 	$(CARGO_DENY) $(LOCKED) check licenses bans sources
 
 .PHONY: bench
-bench: rust go ## How fast facts become visible; prints a table, asserts nothing
-	@$(BUILD) --bin drplan-controlplane --bin drplan-operator --bin drplan-bench
+bench: rust go ## How fast facts become visible, in release builds; prints a table, asserts nothing
+	@$(BUILD) --bin drplan-controlplane
 	@$(CONTROLPLANE)
-	@$(OPERATOR) $(TARGET)/debug/drplan-bench
+	@$(BUILD) --release --bin drplan-operator --bin drplan-bench
+	@DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/release/drplan-operator}" $(TARGET)/release/drplan-bench
 
 .PHONY: clean
 clean: ## Remove what was built here; the cache of control planes and tools stays

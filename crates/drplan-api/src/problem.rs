@@ -335,7 +335,19 @@ pub fn one_line(problems: &[Problem]) -> String {
     let errors = problems
         .iter()
         .filter(|problem| problem.severity == Severity::Error);
-    errors.map(line).collect::<Vec<_>>().join("; ")
+    without_controls(&errors.map(line).collect::<Vec<_>>().join("; "))
+}
+
+/// `text` with control characters, which may stand in what a problem quotes, escaped as in Rust.
+fn without_controls(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
+        }
+    }
+    line
 }
 
 /// A problem in one line.
@@ -350,4 +362,20 @@ fn line(problem: &Problem) -> String {
         ..problem.clone()
     }
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_problem_quotes_breaks_no_line() {
+        let found = "GET\r\nX: \u{1b}[31m ü".to_owned();
+        let expected = "GET".to_owned();
+        let problem = Problem::error("method", ProblemKind::UnknownValue { found, expected });
+        assert_eq!(
+            one_line(&[problem]),
+            "method: `GET\\r\\nX: \\u{1b}[31m ü` is not known; write GET"
+        );
+    }
 }

@@ -339,7 +339,7 @@ pub fn one_line(problems: &[Problem]) -> String {
 }
 
 /// `text` with control characters, which may stand in what a problem quotes, escaped as in Rust.
-fn without_controls(text: &str) -> String {
+pub fn without_controls(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         match c.is_control() {

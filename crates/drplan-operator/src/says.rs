@@ -1,6 +1,6 @@
 //! Problems as one line of a status.
 
-use drplan_api::{Problem, Problems, Severity};
+use drplan_api::{Problems, Severity, problem::without_controls};
 
 /// Bytes of such a line. More than fits a screen helps nobody; `kubectl drplan check` lists all.
 const LINE_BYTES_MAX: usize = 4 * 1024;
@@ -11,7 +11,7 @@ pub fn problems(problems: &Problems) -> String {
         problems
             .iter()
             .filter(move |problem| problem.severity == severity)
-            .map(Problem::to_string)
+            .map(|problem| without_controls(&problem.to_string()))
     };
     let errors: Vec<String> = of(Severity::Error).collect();
     if errors.is_empty() {
@@ -40,7 +40,7 @@ fn join(lines: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use drplan_api::ProblemKind;
+    use drplan_api::{Problem, ProblemKind};
 
     use super::*;
 

@@ -246,7 +246,11 @@ async fn try_release(context: &Context, end: &End) -> Result<(), StoreError> {
     if status != before {
         meta = context.stores.plans.put_status(&meta, &status).await?.metadata;
     }
-    drop_finalizer(context, &meta, &status).await
+    // Here and not below: a look at a plan whose lock is being taken would try the same on a version that is gone.
+    fault::point("before-plan-unfinalized").await;
+    drop_finalizer(context, &meta, &status).await?;
+    fault::point("after-plan-unfinalized").await;
+    Ok(())
 }
 
 /// Takes our finalizer off a plan without lock.
@@ -260,9 +264,7 @@ pub async fn drop_finalizer(
 ) -> Result<(), StoreError> {
     if status.current_execution.is_none() && has_finalizer(meta) {
         let patch = json!({"finalizers": finalizers(meta, false)});
-        fault::point("before-plan-unfinalized").await;
         context.stores.plans.merge_metadata(meta, patch).await?;
-        fault::point("after-plan-unfinalized").await;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The sizes that the product refuses to exceed, each with its reason. Contract, "Names and limits".
+//! The sizes that the product refuses to exceed, each with its reason.
 
 /// Actions in one workflow.
 pub const ACTIONS_MAX: usize = 200;

@@ -1,4 +1,4 @@
-//! Every accepted spelling of the contract's table, as data for tests: of [`crate::normalise`], and of a real API
+//! Every accepted spelling, as data for tests: of [`crate::normalise`], and of a real API
 //! server that must not prune any of them.
 
 use serde_json::{Value, json};

@@ -85,7 +85,7 @@ pub struct HttpCall {
 pub struct JobCreation {
     /// Where it goes and what it is called.
     pub target: ObjectRef,
-    /// The field manager of the action, `drplan:<plan>:<action>`.
+    /// The field manager of the action, `drplan:<hash of the plan>:<hash of the action>`.
     pub field_manager: String,
     /// The complete `batch/v1` Job with our labels and annotations, without `ttlSecondsAfterFinished`.
     pub manifest: Value,

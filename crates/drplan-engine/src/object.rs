@@ -39,9 +39,9 @@ pub struct ObjectWrite {
     pub target: ObjectRef,
     /// What is sent.
     pub how: WriteHow,
-    /// The field manager of the action, `drplan:<plan>:<action>`.
+    /// The field manager of the action, `drplan:<hash of the plan>:<hash of the action>`.
     pub field_manager: String,
-    /// What the managers of all actions of the same plan begin with, `drplan:<plan>:`.
+    /// What the managers of all actions of the same plan begin with, `drplan:<hash of the plan>:`.
     pub plan_managers: String,
     /// What stood there when the intent was recorded.
     pub before: Before,

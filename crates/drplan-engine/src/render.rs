@@ -24,7 +24,7 @@ use crate::{
     undo::ABSENT,
 };
 
-/// The bound of one attempt where none is written: contract, section 2.
+/// The bound of one attempt where none is written.
 pub fn default_timeout(work: &Work) -> GoDuration {
     match work {
         Work::Http(_) => GoDuration::from_secs(60),

@@ -11,7 +11,7 @@ use crate::{
     render::{RenderError, duration, number},
 };
 
-/// HTTP statuses that are retried without being named in `codes`: contract, section 2.
+/// HTTP statuses that are retried without being named in `codes`.
 const STANDING_CODES: [u16; 3] = [408, 425, 429];
 
 /// Milliseconds to wait before the attempt after attempt `attempt` (from 1) failed with `failure`; none if there is no

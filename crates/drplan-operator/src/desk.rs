@@ -26,9 +26,9 @@ use crate::{
     store::{StoreError, bounded},
 };
 
-/// Runs kept in a plan's history: contract, section 3.
+/// Runs kept in a plan's history.
 const HISTORY_MAX: usize = 10;
-/// Names kept in `startedNames`: contract, section 3.
+/// Names kept in `startedNames`.
 const STARTED_NAMES_MAX: usize = 200;
 /// Conflicts in a row after which a write is given up and tried anew by its caller. A plan is written by people and
 /// by this desk alone, so more than a few mean that something edits it in a loop.

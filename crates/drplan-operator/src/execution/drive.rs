@@ -32,7 +32,7 @@ use crate::{
     store::StoreError,
 };
 
-/// How long a write waits for looks that let more begin in it: contract, "Group commit".
+/// How long a write waits for looks that let more begin in it.
 const LOOK_PATIENCE: Duration = Duration::from_millis(100);
 /// The first and the longest wait after an API server that did not answer.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));

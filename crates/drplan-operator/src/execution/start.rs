@@ -29,7 +29,7 @@ use crate::{
     store::StoreError,
 };
 
-/// How long an execution waits for a plan or workflow that does not exist: contract, section 3.
+/// How long an execution waits for a plan or workflow that does not exist.
 const MISSING_PATIENCE: Duration = Duration::from_secs(30);
 /// The wait before a look at what is expected to change soon: a command on the plan, a workflow that is missing.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);

@@ -29,7 +29,7 @@ use crate::{
     fault,
 };
 
-/// How old the last proof that this process acts on the run may be when an effect is sent: contract, "Claim".
+/// How old the last proof that this process acts on the run may be when an effect is sent.
 pub(super) const PROOF_AGE_MAX: Duration = Duration::from_secs(5);
 /// The first and the longest wait between reads of an API server that does not answer.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));

@@ -46,7 +46,8 @@ pub(crate) fn job(name: &str) -> Action {
     action(name, Work::Job(job))
 }
 
-fn action(name: &str, work: Work) -> Action {
+/// An action, one attempt.
+pub(crate) fn action(name: &str, work: Work) -> Action {
     Action {
         name: ActionName::new(name).unwrap(),
         doing: Doing {

@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use drplan_api::{
     GoDuration,
     canonical::{
-        Action, Deferred, OnInterrupted, PlanFailurePolicy, RetryPolicy, Stage, Work, Workflow,
+        Action, Deferred, OnInterrupted, Operation, PlanFailurePolicy, RetryPolicy, Stage, Work, Workflow,
         WorkflowFailurePolicy,
     },
 };
 use drplan_engine::Run;
 
-use crate::plans;
+use crate::{
+    object_actions::{self, Kind},
+    plans,
+};
 
 /// The run that the first lines of a script describe.
 pub(crate) fn read_plan(lines: &[&String]) -> Run {
@@ -64,7 +67,7 @@ pub(crate) fn read_plan(lines: &[&String]) -> Run {
     plans::run(&plans::plan(policy, timeout, stages), &workflows)
 }
 
-/// `[a -> b] [Continue: c -> job:d]`.
+/// `[a -> b] [Continue: c -> job:d -> create:e]`.
 fn read_stage(
     name: &str,
     after: &[&str],
@@ -79,12 +82,7 @@ fn read_stage(
             Some(rest) => (WorkflowFailurePolicy::Continue, rest),
             None => (WorkflowFailurePolicy::FailFast, inside),
         };
-        let actions = actions
-            .split("->")
-            .map(|action| match action.trim().strip_prefix("job:") {
-                Some(name) => plans::job(name),
-                None => plans::call(action.trim()),
-            });
+        let actions = actions.split("->").map(|action| read_action(action.trim()));
         let key = format!("w{}", workflows.len());
         workflows.insert(key.clone(), plans::workflow(policy, actions.collect()));
         used.push(key);
@@ -93,9 +91,31 @@ fn read_stage(
     plans::stage(name, after, parallel, &used)
 }
 
-/// `retry 3, every 5s, x2, max 1m, codes 409 423, timeout 30s, method GET, onInterrupted Fail, onTimeout, body TEXT`.
+/// `call`, `job:sync`, `create:cm`, `apply:localization/east`, `patch:subscription/shop`, `delete:pod`.
+fn read_action(text: &str) -> Action {
+    let Some((what, of)) = text.split_once(':') else {
+        return plans::call(text);
+    };
+    let (kind, name) = match of.split_once('/') {
+        None => (Kind::ConfigMap, of),
+        Some(("localization", name)) => (Kind::Localization, name),
+        Some(("subscription", name)) => (Kind::Subscription, name),
+        Some((other, _)) => panic!("unknown kind {other}"),
+    };
+    let operation = match what {
+        "job" => return plans::job(of),
+        "create" => Operation::Create,
+        "apply" => Operation::Apply,
+        "patch" => Operation::Patch,
+        "delete" => Operation::Delete,
+        other => panic!("unknown action {other}:"),
+    };
+    object_actions::object(name, operation, kind, name)
+}
+
+/// `retry 3, every 5s, x2, max 1m, codes 409 423, timeout 30s, method GET, onInterrupted Fail, onTimeout, body TEXT`;
+/// of an action on an object `object NAME` (else it goes by the action's name), `force`.
 fn read_options(action: &mut Action, text: &str) {
-    let doing = &mut action.doing;
     let mut rest = text.trim();
     while !rest.is_empty() {
         let (option, following) = match rest.strip_prefix("body ") {
@@ -104,6 +124,11 @@ fn read_options(action: &mut Action, text: &str) {
         };
         rest = following.trim();
         let (word, value) = option.split_once(' ').unwrap_or((option, ""));
+        if word == "object" {
+            object_actions::act_on(action, value);
+            continue;
+        }
+        let doing = &mut action.doing;
         let mut retry =
             |change: &dyn Fn(&mut RetryPolicy)| change(doing.retry.as_mut().expect("`retry N` comes first"));
         match (word, &mut doing.work) {
@@ -115,6 +140,7 @@ fn read_options(action: &mut Action, text: &str) {
                 retry(&|policy| policy.codes = value.split(' ').map(|code| code.parse().unwrap()).collect());
             }
             ("timeout", _) => doing.timeout = Some(Deferred::Value(duration(value))),
+            ("force", Work::KubernetesResource(resource)) => resource.force = true,
             ("method", Work::Http(http)) => http.method = value.to_owned(),
             ("body", Work::Http(http)) => http.body = Some(value.to_owned()),
             ("onInterrupted", Work::Http(http)) if value == "Fail" => {

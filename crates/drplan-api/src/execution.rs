@@ -28,22 +28,24 @@ use crate::{any_shape::AnyShape, status::DRPlanExecutionStatus, workflow::Parame
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DRPlanExecutionSpec {
-    /// The plan, in the execution's namespace: its name, or an object with name and namespace. Required.
+    /// The plan, in the execution's namespace. Type: name, or an object with name and namespace. Required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan_ref: Option<AnyShape>,
-    /// What to do: Execute or Revert. Required.
+    /// What to do: Execute runs the plan, Revert undoes an earlier run. Required. Values: Execute, Revert.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation_type: Option<String>,
     /// Another spelling of operationType.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
-    /// Values for parameters that the workflows leave overridable; for Execute.
+    /// For Execute: values for parameters that the workflows leave overridable; they win over those of the
+    /// plan. Limit: at most 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub params: Option<Vec<ParameterValue>>,
-    /// The execution to undo: its name, or an object with name and namespace. Required for Revert.
+    /// For Revert: the execution to undo. Type: name, or an object with name and namespace. Required for
+    /// Revert.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revert_execution_ref: Option<AnyShape>,
-    /// True: a Revert may also undo a Failed or Cancelled execution.
+    /// For Revert: true also undoes an execution that is Failed or Cancelled. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_partial: Option<bool>,
 }

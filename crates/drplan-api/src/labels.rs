@@ -17,11 +17,13 @@ pub const EXECUTION_UID: &str = "dr.bkbcs.tencent.com/execution-uid";
 pub const ACTION_PATH: &str = "dr.bkbcs.tencent.com/action-path";
 /// Annotation of whatever an action made: the attempt, from 1.
 pub const ATTEMPT: &str = "dr.bkbcs.tencent.com/attempt";
-/// Annotation of executions: the UID under which it was started.
+/// Annotation of executions: the UID under which it was started. A copy carries a foreign one and never runs.
 pub const STARTED_UID: &str = "dr.bkbcs.tencent.com/started-uid";
-/// Annotation of executions: `true` or `now` asks for its cancellation.
+/// Annotation of executions: `true` asks for its cancellation and lets what runs end; `now` waits for nothing. Taken off
+/// once it is recorded.
 pub const CANCEL: &str = "dr.bkbcs.tencent.com/cancel";
-/// Annotation of executions: `true` asks an Unknown one to go on.
+/// Annotation of executions: `true` asks an Unknown one to go on. Taken off once it is recorded.
 pub const RESUME: &str = "dr.bkbcs.tencent.com/resume";
-/// Annotation of plans: a command.
+/// Annotation of plans: `cancel` cancels the execution that runs. `execute` and `revert` start nothing: an event shows
+/// the manifest to create instead. Taken off once it is answered.
 pub const TRIGGER: &str = "dr.bkbcs.tencent.com/trigger";

@@ -14,7 +14,7 @@ pub const MANIFEST_BYTES_MAX: usize = 128 * 1024;
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of one parameter value.
 pub const VALUE_BYTES_MAX: usize = 8 * 1024;
-/// Seconds of any timeout: 24 h.
+/// Seconds of any timeout, and of any wait between attempts.
 pub const TIMEOUT_SECONDS_MAX: u64 = 24 * 60 * 60;
 /// Bytes of a snapshot, and of a status with every message and output at its largest. etcd refuses objects
 /// above 1.5 MiB; a third of it leaves room for metadata and for the managed fields of the API server.
@@ -25,7 +25,7 @@ pub const OBJECT_NAME_MAX: usize = 63;
 pub const LABEL_NAME_MAX: usize = 63;
 /// Characters of a parameter's name.
 pub const PARAMETER_NAME_MAX: usize = 63;
-/// Attempts of one action, the first included: a bound on `retryPolicy.limit`, so that a record stays finite.
+/// Attempts of one action after the first (`retryPolicy.limit`), so that a record stays finite.
 pub const RETRIES_MAX: u32 = 100;
 /// Bytes of a message of one action.
 pub const ACTION_MESSAGE_BYTES_MAX: usize = 256;

@@ -29,20 +29,20 @@ pub struct DRWorkflowSpec {
     /// What the workflow is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Parameters that actions read as `{{ .params.<name> }}`; at most 100.
+    /// Parameters that actions read as `{{ .params.<name> }}`. Limit: at most 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Vec<Parameter>>,
-    /// What a failed action means for those after it: FailFast (default; Stop means the same) skips them,
-    /// Continue runs them.
+    /// What a failed action means for those after it: FailFast skips them, Continue runs them; the workflow
+    /// fails either way. Stop means FailFast. Default: FailFast. Values: FailFast, Stop, Continue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_policy: Option<String>,
-    /// Namespaces other than its own whose plans may use this workflow; none by default.
+    /// Namespaces other than its own whose plans may use this workflow. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<Vec<String>>,
-    /// Actions, in the order they run; at least one, at most 200. Required.
+    /// Actions, in the order they run. Required. Limit: 1 to 200.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actions: Option<Vec<Action>>,
-    /// What runs the actions.
+    /// Reserved: what runs the actions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub executor: Option<Executor>,
 }
@@ -51,22 +51,22 @@ pub struct DRWorkflowSpec {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Parameter {
-    /// Name: a letter or _, then letters, digits, _ and -, at most 63. Required.
+    /// Its name. Required. Limit: a letter or _, then letters, digits, _ and -, at most 63.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What values convert to: string (default), int (or integer, number), bool (or boolean).
+    /// What values convert to. Default: string. Values: string, int, integer, number, bool, boolean.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// True: a plan must supply a value unless there is a default.
+    /// True: a plan or an execution must supply a value unless there is a default. Default: false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
-    /// The value where none is supplied: text, a number, true or false.
+    /// The value where none is supplied. Type: string, number or boolean. Default: empty. Limit: at most 8 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<AnyShape>,
     /// What the parameter is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// False: an execution may not supply a value. True by default.
+    /// False: an execution may not supply a value, only the plan. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overridable: Option<bool>,
     /// Reserved: reads the value from a Secret or ConfigMap. Not supported yet.
@@ -81,7 +81,8 @@ pub struct ParameterValue {
     /// The parameter's name. Required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Text, a number, true or false. Required.
+    /// The value; what stands in it is never a template. Type: string, number or boolean. Required. Limit: 8
+    /// KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<AnyShape>,
     /// Reserved: reads the value from a Secret or ConfigMap. Not supported yet.
@@ -93,7 +94,7 @@ pub struct ParameterValue {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Executor {
-    /// Native (default). Argo is reserved and not supported yet.
+    /// Argo is not supported yet. Default: Native. Values: Native.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
 }

@@ -9,6 +9,8 @@ mod limits;
 #[cfg(test)]
 mod messages;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod spellings;
 
 use drplan_api::{

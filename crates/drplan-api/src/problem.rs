@@ -335,7 +335,7 @@ pub fn one_line(problems: &[Problem]) -> String {
     let errors = problems
         .iter()
         .filter(|problem| problem.severity == Severity::Error);
-    without_controls(&errors.map(line).collect::<Vec<_>>().join("; "))
+    errors.map(line).collect::<Vec<_>>().join("; ")
 }
 
 /// `text` with control characters, which may stand in what a problem quotes, escaped as in Rust.
@@ -350,18 +350,18 @@ pub fn without_controls(text: &str) -> String {
     line
 }
 
-/// A problem in one line.
-fn line(problem: &Problem) -> String {
+/// A problem in one line; a manifest in it is still one that can be copied and applied.
+pub fn line(problem: &Problem) -> String {
     let ProblemKind::RevertWithoutTarget { manifest } = &problem.kind else {
-        return problem.to_string();
+        return without_controls(&problem.to_string());
     };
     let message = format!("is missing; a Revert names the execution to undo. Write: {manifest:#}");
     let kind = ProblemKind::Note { message };
-    Problem {
+    let flat = Problem {
         kind,
         ..problem.clone()
-    }
-    .to_string()
+    };
+    without_controls(&flat.to_string())
 }
 
 #[cfg(test)]

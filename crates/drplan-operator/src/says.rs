@@ -1,6 +1,6 @@
 //! Problems as one line of a status.
 
-use drplan_api::{Problems, Severity, problem::without_controls};
+use drplan_api::{Problems, Severity, problem::line};
 
 /// Bytes of such a line. More than fits a screen helps nobody; `kubectl drplan check` lists all.
 const LINE_BYTES_MAX: usize = 4 * 1024;
@@ -11,7 +11,7 @@ pub fn problems(problems: &Problems) -> String {
         problems
             .iter()
             .filter(move |problem| problem.severity == severity)
-            .map(|problem| without_controls(&problem.to_string()))
+            .map(line)
     };
     let errors: Vec<String> = of(Severity::Error).collect();
     if errors.is_empty() {
@@ -40,9 +40,31 @@ fn join(lines: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use drplan_api::{Problem, ProblemKind};
+    use drplan_api::{Problem, ProblemKind, problem::RevertManifest};
 
     use super::*;
+
+    #[test]
+    fn the_manifest_of_a_refused_revert_can_be_copied_from_the_line() {
+        let manifest = RevertManifest {
+            name: Some("undo".to_owned()),
+            namespace: "prod".to_owned(),
+            plan: Some("shop".to_owned()),
+            allow_partial: false,
+        };
+        let manifest = Box::new(manifest);
+        let missing = Problem::error(
+            "spec.revertExecutionRef",
+            ProblemKind::RevertWithoutTarget { manifest },
+        );
+        let said = problems(&vec![missing]);
+        let (_, shown) = said.split_once("Write: ").unwrap();
+        assert!(
+            shown.starts_with("{apiVersion: ") && shown.ends_with("}}"),
+            "{said}"
+        );
+        assert!(!said.contains('\\'), "{said}");
+    }
 
     #[test]
     fn errors_hide_warnings_and_a_long_list_is_cut_with_a_count() {

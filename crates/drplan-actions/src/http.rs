@@ -4,10 +4,12 @@ mod answer;
 mod clients;
 mod destinations;
 mod failure;
+mod pinned;
 mod redirect;
 mod request;
 #[cfg(test)]
 mod tests;
+mod trusted;
 
 use std::{
     sync::Arc,
@@ -18,6 +20,8 @@ use drplan_engine::effect::{EffectIdentity, Failure, HttpCall, Outcome};
 use reqwest::{Response, Url};
 
 pub use destinations::{BadDestination, Destination, Destinations};
+pub use pinned::{BadPinnedHost, PinnedHost};
+pub use trusted::{BadTrusted, Trusted};
 
 use answer::Answer;
 use clients::Clients;
@@ -28,6 +32,11 @@ use request::Prepared;
 pub struct HttpSettings {
     /// Where calls may go.
     pub destinations: Destinations,
+    /// Hosts with an address of the operator's choice; without effect on calls through a proxy, which looks names up
+    /// itself. `destinations` holds for these addresses too.
+    pub pinned: Vec<PinnedHost>,
+    /// What every call trusts besides the system's certificates.
+    pub trusted: Trusted,
     /// The proxy of every call; variables of the environment are never read.
     pub proxy: Option<Url>,
 }
@@ -81,17 +90,18 @@ impl HttpCaller {
         let begin = first.url.clone();
         let mut request = first;
         let mut redirects = 0;
-        let response = loop {
+        let (response, end) = loop {
+            let end = request.url.clone();
             let response = self.send(call, &request, redirects > 0).await?;
             match redirect::next(call, request, &response, redirects)? {
                 Some(next) => request = next,
-                None => break response,
+                None => break (response, end),
             }
             redirects += 1;
         };
         let code = response.status().as_u16();
         if !succeeded(call, code) {
-            return Err(answer::refusal(call, &begin, &response));
+            return Err(answer::refusal(call, &begin, &end, &response));
         }
         *status = Some(code);
         let body = answer::read(response)
@@ -109,10 +119,18 @@ impl HttpCaller {
         let unsent = |failure: Failure| failure::after_redirect(failure, redirected);
         let permit = self.settings.destinations.permit_literal(url);
         permit.map_err(|refusal| unsent(request::none(call, url, &refusal.to_string())))?;
-        let client = self.clients.client(call, url).map_err(unsent)?;
-        let sendable = request
-            .for_client(&client)
-            .map_err(|_| unsent(request::none(call, url, "the request is not valid")))?;
+        let pinned = match self.settings.proxy {
+            Some(_) => Vec::new(),
+            None => pinned::addresses(&self.settings.pinned, url),
+        };
+        let is_pinned = !pinned.is_empty();
+        let client = self.clients.client(call, url, pinned).map_err(unsent)?;
+        let sendable = if is_pinned {
+            request.for_pinned_client(&client)
+        } else {
+            request.for_client(&client)
+        };
+        let sendable = sendable.map_err(|_| unsent(request::none(call, url, "the request is not valid")))?;
         client
             .execute(sendable)
             .await

@@ -23,7 +23,7 @@ use drplan_engine::{
 };
 
 pub use api_error::ApiError;
-pub use http::{Destinations, HttpCaller, HttpSettings};
+pub use http::{Destinations, HttpCaller, HttpSettings, PinnedHost, Trusted};
 pub use identity::{Identity, IdentityClients};
 pub use job_watch::JobWatch;
 

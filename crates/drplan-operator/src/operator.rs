@@ -80,7 +80,11 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
         let (jobs, client, namespaces) = (jobs.clone(), client.clone(), settings.namespaces.clone());
         async move { jobs.run(client, &namespaces).await }
     });
-    let http = HttpCaller::new(HttpSettings::default());
+    let http = HttpCaller::new(HttpSettings {
+        pinned: options.http_resolve.clone(),
+        trusted: options.http_ca.clone().unwrap_or_default(),
+        ..HttpSettings::default()
+    });
     Context {
         performer: Performer::new(client.clone(), http, jobs, settings.reconcile_interval),
         stores: Stores {

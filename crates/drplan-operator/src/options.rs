@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
+use drplan_actions::{PinnedHost, Trusted};
 use drplan_api::GoDuration;
 
 use crate::logging::LogLevel;
@@ -91,6 +92,20 @@ pub struct RunOptions {
     #[arg(long, env, value_name = "NUMBER", default_value_t = 256, value_parser = at_least_one)]
     pub max_http: usize,
 
+    /// Send HTTP actions for HOST and PORT to ADDRESS, without asking the name service; repeat it, or separate by commas
+    ///
+    /// As curl's --resolve: the Host header, the name in the certificate and all messages stay those of the URL. The
+    /// port stays too, unless ADDRESS has one of its own: `db.example.com:443:10.0.0.7:8443`, or
+    /// `db.example.com:443:[fd00::7]:8443`. Several addresses of one HOST and PORT are tried one after another.
+    #[arg(long, env, value_name = "HOST:PORT:ADDRESS", value_delimiter = ',')]
+    pub http_resolve: Vec<PinnedHost>,
+
+    /// PEM file of certificates that every HTTP action trusts besides the system's
+    ///
+    /// It is read once, when the operator starts. One action alone trusts more with caBundle.
+    #[arg(long, env, value_name = "FILE", value_parser = trusted)]
+    pub http_ca: Option<Trusted>,
+
     /// Let plans without a serviceAccountName act with the operator's own rights
     ///
     /// For demos and clusters of a single tenant: whoever may create a plan then has the operator's rights.
@@ -163,6 +178,10 @@ fn positive_duration(text: &str) -> Result<GoDuration, String> {
     }
 }
 
+fn trusted(file: &str) -> Result<Trusted, String> {
+    Trusted::read(file.as_ref()).map_err(|error| error.to_string())
+}
+
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
         Ok(number) if (1..=MOST).contains(&number) => Ok(number),
@@ -216,6 +235,8 @@ mod tests {
         assert_eq!(options.start_deadline, GoDuration::from_secs(600));
         assert_eq!(options.drain_timeout, GoDuration::from_secs(25));
         assert_eq!((options.max_running, options.max_http), (500, 256));
+        assert!(options.http_resolve.is_empty());
+        assert!(options.http_ca.is_none());
         assert!(!options.allow_operator_identity && !options.trigger_annotations);
         assert_eq!(options.default_service_account, "default");
         assert_eq!(options.log_level, LogLevel::Info);
@@ -235,6 +256,8 @@ mod tests {
             "--partition-timeout=500ms",
             "--drain-timeout=0",
             "--max-http=1",
+            "--http-resolve=a.example:443:10.0.0.7,b.example:443:[::1]:8443",
+            "--http-resolve=c.example:80:10.0.0.8",
             "--allow-operator-identity",
             "--log-level=DEBUG",
             "--health-bind=127.0.0.1:0",
@@ -244,6 +267,7 @@ mod tests {
         assert_eq!(options.partition_timeout.as_millis(), 500);
         assert_eq!(options.drain_timeout.as_millis(), 0);
         assert_eq!(options.max_http, 1);
+        assert_eq!(options.http_resolve.len(), 3);
         assert!(options.allow_operator_identity);
         assert_eq!(options.log_level, LogLevel::Debug);
         assert_eq!(options.health_bind.to_string(), "127.0.0.1:0");
@@ -260,6 +284,8 @@ mod tests {
         check("--start-deadline=-5m", "negative");
         check("--max-running=0", "must be a number from 1");
         check("--max-http=many", "must be a number from 1");
+        check("--http-resolve=a.example:10.0.0.7", "is not HOST:PORT:ADDRESS");
+        check("--http-ca=/nowhere/ca.pem", "failed to read `/nowhere/ca.pem`");
         check("--namespace=Shop", "not the name of a namespace");
         check("--namespace=a,,b", "not the name of a namespace");
         check("--default-service-account=", "value is required");

@@ -44,12 +44,12 @@ pub(super) async fn read(mut response: Response) -> reqwest::Result<String> {
     Ok(lossy_head(&kept, OUTPUT_TEXT_BYTES_MAX, seen > kept.len()))
 }
 
-/// The failure that an answer with another status is.
-pub(super) fn refusal(call: &HttpCall, url: &Url, response: &Response) -> Failure {
+/// The failure that an answer with another status is, of a call to `begin` that redirects led to `end`.
+pub(super) fn refusal(call: &HttpCall, begin: &Url, end: &Url, response: &Response) -> Failure {
     let code = response.status().as_u16();
-    let mut message = format!("{} {} answered {code}", call.method, shown(url));
-    if response.url() != url {
-        message += &format!(" after a redirect to {}", shown(response.url()));
+    let mut message = format!("{} {} answered {code}", call.method, shown(begin));
+    if end != begin {
+        message += &format!(" after a redirect to {}", shown(end));
     }
     let retry_after = response
         .headers()

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -31,6 +32,8 @@ struct Key {
     insecure: bool,
     /// Whether it is for `http` alone, so that no certificates are needed.
     plain: bool,
+    /// Where its calls go, if that is not the name service's to say.
+    pinned: Vec<SocketAddr>,
 }
 
 impl Clients {
@@ -41,12 +44,18 @@ impl Clients {
         }
     }
 
-    /// The client for `call`.
-    pub(super) fn client(&self, call: &HttpCall, url: &Url) -> Result<Client, Failure> {
+    /// The client for `call`, which goes to the `pinned` addresses if there are any.
+    pub(super) fn client(
+        &self,
+        call: &HttpCall,
+        url: &Url,
+        pinned: Vec<SocketAddr>,
+    ) -> Result<Client, Failure> {
         let key = Key {
             ca_bundle: call.ca_bundle.clone(),
             insecure: call.insecure_skip_verify,
             plain: url.scheme() == "http" && self.settings.proxy.is_none(),
+            pinned,
         };
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = made.get(&key) {
@@ -74,10 +83,14 @@ impl Clients {
             .retry(retry::never())
             // A body is kept as it is sent; without this a small answer could unpack to a large one.
             .no_gzip()
-            .dns_resolver(Resolver::new(self.settings.clone()));
+            .dns_resolver(Resolver::new(self.settings.clone(), key.pinned.clone()));
         if let Some(proxy) = &self.settings.proxy {
             let proxy = reqwest::Proxy::all(proxy.clone());
             builder = builder.proxy(proxy.map_err(|_| none(call, url, "the proxy's address is not valid"))?);
+        }
+        let trusted = &self.settings.trusted.certificates;
+        if !trusted.is_empty() && !key.plain {
+            builder = builder.tls_certs_merge(trusted.clone());
         }
         if let Some(bundle) = &key.ca_bundle {
             let certificates = Certificate::from_pem_bundle(bundle.as_bytes()).unwrap_or_default();

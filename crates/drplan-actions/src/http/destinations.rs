@@ -154,24 +154,29 @@ impl FromStr for Destination {
 /// Resolves names to the addresses that may be called.
 pub(super) struct Resolver {
     settings: Arc<HttpSettings>,
+    pinned: Vec<SocketAddr>,
 }
 
 impl Resolver {
-    pub(super) fn new(settings: Arc<HttpSettings>) -> Self {
-        Self { settings }
+    /// Every name resolves to the `pinned` addresses, if there are any, with their ports.
+    pub(super) fn new(settings: Arc<HttpSettings>, pinned: Vec<SocketAddr>) -> Self {
+        Self { settings, pinned }
     }
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let settings = self.settings.clone();
+        let (settings, pinned) = (self.settings.clone(), self.pinned.clone());
         Box::pin(async move {
             let host = name.as_str();
-            let found = tokio::net::lookup_host((host, 0)).await?;
+            let found = match pinned.is_empty() {
+                true => tokio::net::lookup_host((host, 0)).await?.collect(),
+                false => pinned,
+            };
             // With a proxy only its own name comes here, and the operator chose it.
             let proxy = settings.proxy.as_ref().and_then(Url::host_str);
             if proxy.is_some_and(|proxy| proxy.eq_ignore_ascii_case(host)) {
-                return Ok(Box::new(found.collect::<Vec<_>>().into_iter()) as Addrs);
+                return Ok(Box::new(found.into_iter()) as Addrs);
             }
             let mut refused = None;
             let mut permitted: Vec<SocketAddr> = Vec::new();

@@ -3,7 +3,7 @@
 use drplan_engine::effect::{EffectIdentity, Failure, FailureKind, HttpCall};
 use reqwest::{
     Method, Request, Url,
-    header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING},
+    header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING},
 };
 
 use crate::text::{head, one_line};
@@ -35,8 +35,29 @@ pub(super) struct Prepared {
 impl Prepared {
     /// The request as `client` sends it; a user and password in the URL become a header.
     pub(super) fn for_client(&self, client: &reqwest::Client) -> reqwest::Result<Request> {
+        self.to(client, self.url.clone())
+    }
+
+    /// The request as a client sends it whose resolver says the port as well. A port in the URL would go before that
+    /// one, so it stands in the `Host` header only.
+    pub(super) fn for_pinned_client(&self, client: &reqwest::Client) -> reqwest::Result<Request> {
+        let mut url = self.url.clone();
+        // Fails only for URLs without host, which these are not.
+        let _ = url.set_port(None);
+        let mut request = self.to(client, url)?;
+        let authority = HeaderValue::from_str(&authority(&self.url));
+        // A host that was pinned is made of letters that a header may have.
+        if let Ok(authority) = authority
+            && !request.headers().contains_key(HOST)
+        {
+            request.headers_mut().insert(HOST, authority);
+        }
+        Ok(request)
+    }
+
+    fn to(&self, client: &reqwest::Client, url: Url) -> reqwest::Result<Request> {
         let request = client
-            .request(self.method.clone(), self.url.clone())
+            .request(self.method.clone(), url)
             .headers(self.headers.clone());
         match &self.body {
             Some(body) => request.body(body.clone()).build(),
@@ -91,14 +112,21 @@ const URL_BYTES_MAX: usize = 120;
 
 /// The URL as messages show it: without user, password, query and fragment, which may hold secrets.
 pub(super) fn shown(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
-    let whole = format!("{}://{host}{port}{}", url.scheme(), url.path());
+    let whole = format!("{}://{}{}", url.scheme(), authority(url), url.path());
     let short = head(&whole, URL_BYTES_MAX);
     if short.len() < whole.len() {
         format!("{short}…")
     } else {
         whole
+    }
+}
+
+/// Host and port, the port only if it is not that of the scheme.
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     }
 }
 

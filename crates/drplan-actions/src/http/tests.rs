@@ -1,6 +1,7 @@
 //! Calls against servers that answer as each test says, byte by byte.
 
 mod failures;
+mod pinned;
 mod redirects;
 mod server;
 mod tls;

@@ -27,7 +27,7 @@ fn certified(name: &str) -> (String, TlsAcceptor) {
 }
 
 /// A TLS server with a certificate for this name that answers 200; its certificate.
-async fn secure(name: &str) -> (String, Server) {
+pub(super) async fn secure(name: &str) -> (String, Server) {
     let (pem, acceptor) = certified(name);
     let server = Server::start_raw(move |stream| {
         let acceptor = acceptor.clone();

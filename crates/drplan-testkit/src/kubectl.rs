@@ -9,13 +9,13 @@ use tokio::process::Command;
 
 use crate::control_plane::ControlPlane;
 
-/// How a person reaches a namespace of the control plane.
+/// How a person reaches the control plane, or one namespace of it.
 #[derive(Debug, Clone)]
 pub struct Kubectl {
     program: PathBuf,
     kubeconfig: PathBuf,
     home: PathBuf,
-    namespace: String,
+    namespace: Option<String>,
 }
 
 impl Kubectl {
@@ -26,7 +26,15 @@ impl Kubectl {
             kubeconfig: control_plane.kubeconfig(),
             // Where it keeps what it knows of the API server.
             home: control_plane.dir().to_owned(),
-            namespace: namespace.to_owned(),
+            namespace: Some(namespace.to_owned()),
+        }
+    }
+
+    /// The administrator's, for whatever namespaces the manifests name; `default` where they name none.
+    pub fn without_namespace(control_plane: &ControlPlane) -> Self {
+        Self {
+            namespace: None,
+            ..Self::new(control_plane, "")
         }
     }
 
@@ -52,7 +60,7 @@ impl Kubectl {
     pub async fn run_with(&self, args: &[&str], input: &str) -> anyhow::Result<String> {
         let mut child = Command::new(&self.program)
             .args(["--kubeconfig".as_ref(), self.kubeconfig.as_os_str()])
-            .args(["--namespace", &self.namespace])
+            .args(self.namespace.iter().flat_map(|name| ["--namespace", name]))
             .args(args)
             .env("HOME", &self.home)
             .stdin(Stdio::piped())

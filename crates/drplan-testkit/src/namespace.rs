@@ -30,6 +30,7 @@ pub struct TestNamespace {
     pub control_plane: ControlPlane,
     audit: AuditQuery,
     operators: Mutex<Vec<Arc<OperatorProcess>>>,
+    beside: Mutex<Vec<String>>,
 }
 
 impl ControlPlane {
@@ -80,7 +81,26 @@ impl TestNamespace {
             name,
             control_plane,
             operators: Mutex::default(),
+            beside: Mutex::default(),
         })
+    }
+
+    /// Makes a namespace of exactly this name unless it is there, and dumps its objects too when the test fails.
+    ///
+    /// It is left behind: for control planes that the test has to itself.
+    ///
+    /// # Errors
+    ///
+    /// When it can neither be made nor found.
+    pub async fn beside(&self, name: &str) -> anyhow::Result<()> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        if namespaces.get_opt(name).await?.is_none() {
+            let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
+            namespaces.create(&PostParams::default(), &namespace).await?;
+        }
+        let mut beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        beside.push(name.to_owned());
+        Ok(())
     }
 
     /// The objects of a kind in this namespace.
@@ -140,11 +160,13 @@ impl TestNamespace {
     }
 
     async fn dump(&self) {
-        eprintln!(
-            "==== namespace {}\n{}",
-            self.name,
-            dump::objects(&self.client, &self.name).await
-        );
+        let beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for name in std::iter::once(&self.name).chain(&beside) {
+            eprintln!(
+                "==== namespace {name}\n{}",
+                dump::objects(&self.client, name).await
+            );
+        }
         for request in self.stand_in.all() {
             eprintln!(
                 "--- request {} {} {}: {:?}",

@@ -2,6 +2,7 @@
 
 mod answer;
 mod record;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -20,12 +21,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::authority::Credentials;
 use crate::background::background;
 use crate::eventually::{Seen, eventually};
 
@@ -34,11 +38,12 @@ use answer::End;
 use record::Ledger;
 pub use record::{Outcome, Recorded};
 
-/// An HTTP server on 127.0.0.1. It goes when it is dropped, with its connections.
+/// An HTTP or HTTPS server on 127.0.0.1. It goes when it is dropped, with its connections.
 ///
 /// Paths without a script answer 200 with an empty body.
 #[derive(Debug)]
 pub struct HttpStandIn {
+    scheme: &'static str,
     address: SocketAddr,
     shared: Shared,
     _stop: DropGuard,
@@ -59,6 +64,19 @@ impl HttpStandIn {
     ///
     /// When there is no port to listen on.
     pub async fn start() -> anyhow::Result<Self> {
+        Self::start_as("http", None).await
+    }
+
+    /// Starts one on a free port that speaks TLS and shows this certificate.
+    ///
+    /// # Errors
+    ///
+    /// When there is no port to listen on, or the certificate cannot be used.
+    pub async fn start_secure(credentials: &Credentials) -> anyhow::Result<Self> {
+        Self::start_as("https", Some(tls::acceptor(credentials)?)).await
+    }
+
+    async fn start_as(scheme: &'static str, tls: Option<TlsAcceptor>) -> anyhow::Result<Self> {
         let listener = background().spawn(TcpListener::bind(("127.0.0.1", 0))).await??;
         let address = listener.local_addr()?;
         let shared = Shared {
@@ -66,7 +84,10 @@ impl HttpStandIn {
             changes: watch::Sender::new(0),
         };
         let stop = CancellationToken::new();
-        let (serve, stopped) = (serve(listener, shared.clone()), stop.clone().cancelled_owned());
+        let (serve, stopped) = (
+            serve(listener, tls, shared.clone()),
+            stop.clone().cancelled_owned(),
+        );
         background().spawn(async move {
             tokio::select! {
                 () = stopped => {}
@@ -74,6 +95,7 @@ impl HttpStandIn {
             }
         });
         Ok(Self {
+            scheme,
             address,
             shared,
             _stop: stop.drop_guard(),
@@ -82,7 +104,12 @@ impl HttpStandIn {
 
     /// The URL of the path, which begins with a slash.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Answers requests to the path one after another with these answers, and with the last one from then on.
@@ -187,12 +214,12 @@ impl Shared {
 }
 
 /// Serves until it is dropped, with all connections.
-async fn serve(listener: TcpListener, shared: Shared) {
+async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Shared) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, shared.clone()))),
+                Ok((stream, _)) => drop(connections.spawn(serve_connection(stream, tls.clone(), shared.clone()))),
                 // Out of file descriptors: some will come back.
                 Err(_) => sleep(Duration::from_millis(10)).await,
             },
@@ -201,12 +228,28 @@ async fn serve(listener: TcpListener, shared: Shared) {
     }
 }
 
-async fn serve_connection(stream: TcpStream, shared: Shared) {
+async fn serve_connection(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Shared) {
     // A second handle of the socket, to say how it is to be closed.
     let Ok(socket) = stream.as_fd().try_clone_to_owned() else {
         return;
     };
     let reset = Arc::new(Mutex::new(Some(socket)));
+    match tls {
+        None => serve_requests(stream, reset, shared).await,
+        Some(tls) => {
+            // A handshake that fails is the client's to tell.
+            if let Ok(stream) = tls.accept(stream).await {
+                serve_requests(stream, reset, shared).await;
+            }
+        }
+    }
+}
+
+async fn serve_requests(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    reset: Arc<Mutex<Option<OwnedFd>>>,
+    shared: Shared,
+) {
     let service = service_fn(|request| answer(request, shared.clone(), Arc::clone(&reset)));
     // Errors are the client's leaving, and answers that end as told.
     drop(

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use drplan_testkit::{Answer, HttpStandIn, Outcome};
+use drplan_testkit::{Answer, Authority, HttpStandIn, Outcome};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -101,5 +101,26 @@ async fn a_reset_and_half_an_answer_are_errors_to_the_client() -> anyhow::Result
     let answer = reqwest::get(stand_in.url("/half")).await?;
     assert_eq!(answer.status(), 200);
     answer.bytes().await.expect_err("half of it is missing");
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_speaks_tls_under_the_names_of_its_certificate() -> anyhow::Result<()> {
+    let authority = Authority::generate()?;
+    let stand_in = HttpStandIn::start_secure(&authority.server(&["db.example.com"])?).await?;
+    let root = reqwest::Certificate::from_pem(authority.certificate().as_bytes())?;
+    let client = reqwest::Client::builder()
+        .tls_certs_only([root])
+        .resolve("db.example.com", stand_in.address())
+        .build()?;
+    let port = stand_in.address().port();
+    let answer = client.get(format!("https://db.example.com:{port}/status"));
+    assert_eq!(answer.send().await?.status(), 200);
+    let expect = format!("db.example.com:{port}");
+    assert_eq!(stand_in.all()[0].header("host"), Some(expect.as_str()));
+    reqwest::get(stand_in.url("/status"))
+        .await
+        .expect_err("nobody knows its authority");
+    assert_eq!(stand_in.all().len(), 1);
     Ok(())
 }

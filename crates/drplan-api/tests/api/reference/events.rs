@@ -177,10 +177,11 @@ fn the_reasons_of_the_reference_are_those_of_the_program() {
     }
 }
 
-/// Whether `word` is `start` and another word with a capital.
+/// Whether `word` is `start` and one more word with a capital.
 fn is_compound(word: &str, start: &str) -> bool {
     word.strip_prefix(start).is_some_and(|rest| {
-        rest.starts_with(|c: char| c.is_ascii_uppercase()) && rest.chars().all(|c| c.is_ascii_alphabetic())
+        rest.starts_with(|c: char| c.is_ascii_uppercase())
+            && rest.chars().skip(1).all(|c| c.is_ascii_lowercase())
     })
 }
 

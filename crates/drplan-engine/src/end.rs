@@ -64,12 +64,17 @@ impl Fold<'_> {
         let name = self.announced_name(at);
         let (message, told, reason) = match self.status.reverts {
             None => (
-                format!("{late}Action '{path}' failed: {cause}{others}; mend the cause, then create a new execution"),
+                format!(
+                    "{late}Action '{path}' failed: {cause}{others}; mend the cause, then create a new execution"
+                ),
                 format!("Execution failed at action {name}: {cause}"),
                 "ExecutionFailed",
             ),
             Some(_) => (
-                format!("{late}Undo of '{path}' failed: {cause}{others}{}", self.go_on_with()),
+                format!(
+                    "{late}Undo of '{path}' failed: {cause}{others}{}",
+                    self.go_on_with()
+                ),
                 format!("Revert failed at action {name}: {cause}"),
                 "RevertFailed",
             ),
@@ -142,7 +147,9 @@ impl Fold<'_> {
             more => format!(" and {more} more"),
         };
         let listed = left[..left.len().min(LISTED_MAX)].join(", ");
-        format!("; not undone: {listed}{more}; mend the cause, then create a new Revert, which goes on from there")
+        format!(
+            "; not undone: {listed}{more}; mend the cause, then create a new Revert, which goes on from there"
+        )
     }
 
     /// Whether the action at `at` has not done, or undone, what it should have.
@@ -152,7 +159,9 @@ impl Fold<'_> {
     }
 
     fn has_left_any(&self) -> bool {
-        action_indices(&self.status).into_iter().any(|at| self.is_left(at))
+        action_indices(&self.status)
+            .into_iter()
+            .any(|at| self.is_left(at))
     }
 
     /// Whether the plan's timeout kept any action from beginning.

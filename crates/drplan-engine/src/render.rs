@@ -378,7 +378,9 @@ fn job_creation(
             namespace: Some(namespace),
             ..
         }) => (name.clone(), namespace.clone()),
-        Some(ObjectRef { namespace: None, .. }) | None => job_target(snapshot, job, data, &identity, attempt)?,
+        Some(ObjectRef { namespace: None, .. }) | None => {
+            job_target(snapshot, job, data, &identity, attempt)?
+        }
     };
     let strings = |field: &str, map: &BTreeMap<String, String>| {
         let rendered = map.iter().map(|(key, source)| {

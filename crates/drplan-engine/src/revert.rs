@@ -153,7 +153,9 @@ pub fn undone_by(name: &str, status: &DRPlanExecutionStatus, before: Option<&Und
             // One that failed before its first intent has tried nothing.
             attempts: action.attempts.max(earlier.map_or(0, |earlier| earlier.attempts)),
             in_doubt: !done && (action.in_doubt || action.phase == StepPhase::Running),
-            start_time: earlier.and_then(|earlier| earlier.start_time).or(action.start_time),
+            start_time: earlier
+                .and_then(|earlier| earlier.start_time)
+                .or(action.start_time),
             by: name.to_owned(),
             path,
         })

@@ -14,7 +14,7 @@ use crate::{
     fold::Fold,
     graph::ActionIndex,
     phases::{is_doomed, stage_phase, summarise, workflow_phase},
-    run::action_status,
+    run::{action_indices, action_status},
     walk::{CANCELLED, TIMED_OUT},
 };
 

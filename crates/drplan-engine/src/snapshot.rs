@@ -133,8 +133,7 @@ pub(crate) fn checked_value(text: &str, sha256: &str) -> Result<Value, SnapshotE
             recorded: sha256.to_owned(),
         });
     }
-    let value: Value =
-        serde_json::from_str(text).map_err(|source| SnapshotError::Unreadable { source })?;
+    let value: Value = serde_json::from_str(text).map_err(|source| SnapshotError::Unreadable { source })?;
     let known = drplan_api::status::FORMAT_VERSION;
     match value.get("formatVersion").and_then(Value::as_u64) {
         Some(version) if (1..=u64::from(known)).contains(&version) => {}

@@ -109,7 +109,9 @@ impl Run {
     /// Attempts of the action's undo that earlier Reverts made and know the end of.
     pub(crate) fn earlier_attempts(&self, at: ActionIndex) -> u32 {
         let undone = self.reverted_action(at).and_then(|action| action.undone.as_ref());
-        undone.map_or(0, |undone| undone.attempts.saturating_sub(u32::from(undone.in_doubt)))
+        undone.map_or(0, |undone| {
+            undone.attempts.saturating_sub(u32::from(undone.in_doubt))
+        })
     }
 
     /// What the Revert of `reverted` owes the action at `at`.

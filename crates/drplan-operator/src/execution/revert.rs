@@ -136,7 +136,9 @@ impl Wish<'_> {
             }),
             None => Err(refuse(
                 "RevertTargetNotExecuted",
-                format!("{NOT_EXECUTED}: execution `{target}` ended before it began, so there is nothing to undo"),
+                format!(
+                    "{NOT_EXECUTED}: execution `{target}` ended before it began, so there is nothing to undo"
+                ),
             )),
         }
     }

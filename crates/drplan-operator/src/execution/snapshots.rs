@@ -2,9 +2,7 @@
 
 use drplan_api::{DRPlanExecutionStatus, labels, status::SnapshotRef};
 use drplan_engine::{Reverted, Run, Snapshot, SnapshotError, snapshot::sha256_hex};
-use k8s_openapi::{
-    api::apps::v1::ControllerRevision, apimachinery::pkg::apis::meta::v1::OwnerReference,
-};
+use k8s_openapi::{api::apps::v1::ControllerRevision, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},

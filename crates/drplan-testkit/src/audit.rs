@@ -98,7 +98,9 @@ impl AuditEntry {
 #[derive(Debug, Clone)]
 pub struct AuditQuery {
     audit: Audit,
+    /// Where in the file to begin, and what came before. An entry of an earlier request may still be written behind it.
     since: u64,
+    received_from: Option<Timestamp>,
     user: Option<String>,
     impersonated: Option<String>,
     verbs: Vec<String>,
@@ -119,6 +121,7 @@ impl Audit {
         AuditQuery {
             audit: self.clone(),
             since: 0,
+            received_from: None,
             user: None,
             impersonated: None,
             verbs: Vec::new(),
@@ -130,11 +133,12 @@ impl Audit {
         }
     }
 
-    /// The entries from now on, to be narrowed down.
+    /// The entries of requests that arrive from now on, to be narrowed down.
     pub fn from_now(&self) -> AuditQuery {
         let since = std::fs::metadata(&self.file).map_or(0, |metadata| metadata.len());
         AuditQuery {
             since,
+            received_from: Some(Timestamp::now()),
             ..self.query()
         }
     }
@@ -142,11 +146,19 @@ impl Audit {
     /// Parses only the lines that contain the text: thousands of others may be there.
     fn read(&self, since: u64, containing: &str) -> anyhow::Result<Vec<AuditEntry>> {
         let mut file = File::open(&self.file).context("failed to open the audit log")?;
-        file.seek(SeekFrom::Start(since))?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
+        // From the byte before, to know whether a line begins there: it may have been half written.
+        file.seek(SeekFrom::Start(since.saturating_sub(1)))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
+        let text = String::from_utf8_lossy(&text);
+        let begin = match since {
+            0 => 0,
+            _ => text.find('\n').map_or(text.len(), |end| end + 1),
+        };
         // What follows the last line break is still being written.
-        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        let complete = text[begin..]
+            .rfind('\n')
+            .map_or("", |end| &text[begin..begin + end]);
         let parse =
             |line| serde_json::from_str(line).with_context(|| format!("unreadable audit entry: {line}"));
         complete
@@ -248,7 +260,9 @@ impl AuditQuery {
         let none = AuditObject::default();
         let object = entry.object_ref.as_ref().unwrap_or(&none);
         let impersonated = entry.impersonated_user.as_ref().map_or("", |user| &user.username);
-        is(&self.user, &entry.user.username)
+        self.received_from
+            .is_none_or(|from| entry.request_received_timestamp >= from)
+            && is(&self.user, &entry.user.username)
             && is(&self.impersonated, impersonated)
             && (self.verbs.is_empty() || self.verbs.contains(&entry.verb))
             && is(&self.resource, &object.resource)

@@ -34,7 +34,7 @@ const EDITS_MAX: usize = 20;
 /// Whether an execution got its plan's lock.
 enum Locked {
     /// It did; this is the execution as written.
-    Taken(Record),
+    Taken(Box<Record>),
     /// It did not, and this is what follows.
     Not(Look),
 }
@@ -179,7 +179,7 @@ impl Starting {
             operation: request.operation.name().to_owned(),
         };
         let look = match desk::lock(&self.context, &run).await? {
-            LockAnswer::Taken => return Ok(Locked::Taken(record)),
+            LockAnswer::Taken => return Ok(Locked::Taken(Box::new(record))),
             LockAnswer::Busy(other) => {
                 let message = format!("Plan has an execution in progress: {other}");
                 Look::Refuse {

@@ -121,6 +121,11 @@ impl ActionPath {
         Self(format!("{stage}/{workflow}[{index}]/{action}"))
     }
 
+    /// What stands for the action's undo in the identity of effects: `stage/workflow[index]/action/undo`.
+    pub fn undo(&self) -> Self {
+        Self(format!("{self}/undo"))
+    }
+
     /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0

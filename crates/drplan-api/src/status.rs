@@ -166,9 +166,22 @@ pub struct DRPlanExecutionStatus {
     /// What Reverts have undone of this run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undone: Option<Undone>,
+    /// A Revert: the execution that it undoes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reverts: Option<Reverts>,
     /// Complete, Succeeded, Cancelling.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// The execution that a Revert undoes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Reverts {
+    /// Its name, in the Revert's namespace.
+    pub name: String,
+    /// Its UID: half of the identity of every undo.
+    pub uid: String,
 }
 
 /// What Reverts have undone of a run. The only part of a terminal status that changes.
@@ -195,6 +208,9 @@ pub struct UndoneAction {
     /// Attempts so far: the next Revert goes on counting.
     #[schemars(with = "i64")]
     pub attempts: u32,
+    /// True if nobody knows how the last attempt ended: the next Revert repeats it under its number.
+    #[serde(skip_serializing_if = "is_false")]
+    pub in_doubt: bool,
     /// When the first attempt began; `.timestamp` in the rollback's templates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,
@@ -379,6 +395,9 @@ pub struct ActionStatus {
     /// undo only then.
     #[serde(skip_serializing_if = "is_false")]
     pub effect_possible: bool,
+    /// True if it failed and nobody knows how its last attempt ended.
+    #[serde(skip_serializing_if = "is_false")]
+    pub in_doubt: bool,
     /// What stood at its object's place when its intent was recorded: `absent`, or a UID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,

@@ -160,6 +160,7 @@ pub fn advance(
         return Ok(fold.into_step());
     }
     fold.begin();
+    fold.skip_what_owes_nothing()?;
     fold.take_cancel();
     fold.take_doubt();
     fold.take_results()?;

@@ -40,12 +40,19 @@ pub const OUTPUT_FIELDS: [&str; 9] = [
     "resourceRef",
 ];
 
-/// The data of the action at `at`, whose first attempt began at `timestamp`.
+/// The data of the action at `at`, whose first attempt began at `timestamp`. In a Revert that of the execution it undoes,
+/// but for the time, which is the first start of the undo in any Revert.
 ///
 /// # Guarantees
 /// It depends on the run and on recorded facts alone, so it is the same after a crash.
 pub fn data(run: &Run, status: &DRPlanExecutionStatus, at: ActionIndex, timestamp: Time) -> Value {
-    let start = status.start_time.unwrap_or(timestamp);
+    let start = match &run.reverted {
+        None => status.start_time,
+        Some(reverted) => reverted.start_time,
+    };
+    let start = start.unwrap_or(timestamp);
+    let undone = run.reverted_action(at).and_then(|action| action.undone.as_ref());
+    let timestamp = undone.and_then(|undone| undone.start_time).unwrap_or(timestamp);
     let snapshot = &run.snapshot;
     let text = |text: &str| Value::String(text.to_owned());
     let members = [
@@ -78,8 +85,17 @@ pub fn params(values: &BTreeMap<String, serde_json::Value>) -> Value {
     )
 }
 
-/// `.outputs`: those of the actions before `at` in its workflow execution that have ended.
+/// `.outputs`: those of the actions before `at` in its workflow execution that have ended; in a Revert also of the action
+/// itself.
 fn outputs(run: &Run, status: &DRPlanExecutionStatus, at: ActionIndex) -> Value {
+    if let Some(reverted) = &run.reverted {
+        let ended = reverted
+            .up_to(at)
+            .iter()
+            .filter(|action| action.recorded.phase.is_ended());
+        let named = ended.map(|action| (action.recorded.name.clone(), one(&action.recorded.outputs)));
+        return Value::Map(named.collect());
+    }
     let earlier = (0..at.action).map(|action| ActionIndex { action, ..at });
     let ended = earlier.filter_map(|earlier| {
         let recorded = action_status(status, earlier).filter(|recorded| recorded.phase.is_ended())?;

@@ -12,11 +12,19 @@ use crate::object::{ObjectCommand, ObjectOutcome};
 pub struct EffectIdentity {
     /// The UID of the execution.
     pub execution_uid: String,
-    /// Where the action stands in it.
+    /// Where the action stands in it; for its undo `/undo` behind that.
     pub path: ActionPath,
 }
 
 impl EffectIdentity {
+    /// The identity of the undo of what has this one: the same in every Revert.
+    pub fn undo(&self) -> Self {
+        Self {
+            execution_uid: self.execution_uid.clone(),
+            path: self.path.undo(),
+        }
+    }
+
     /// The value of the header `Idempotency-Key`: `<uid>/<path>`.
     pub fn idempotency_key(&self) -> String {
         format!("{}/{}", self.execution_uid, self.path)

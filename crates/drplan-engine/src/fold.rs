@@ -10,11 +10,12 @@ use crate::{
     action_phase::{ActionEvent, IllegalTransition, next},
     advance::{Inquiry, Observed, WaitingOn},
     announce::{Announcement, Level},
-    effect::{ActionEffect, FailureKind},
+    effect::{ActionEffect, EffectIdentity, FailureKind},
     graph::ActionIndex,
     retry,
     run::{Run, action_status, action_status_mut},
     settle,
+    task::Task,
 };
 
 /// The state of one pass.
@@ -71,9 +72,34 @@ impl<'a> Fold<'a> {
             self.status.phase = ExecutionPhase::Running;
             self.status.start_time = Some(self.now);
             self.status.deadline = run.deadline(self.now);
-            let message = format!("Execution started for plan {}", self.status.plan);
-            self.announce(Announcement::new(Level::Info, "ExecutionStarted", message));
+            let (what, reason) = match run.reverted {
+                None => ("Execution", "ExecutionStarted"),
+                Some(_) => ("Revert", "RevertStarted"),
+            };
+            let message = format!("{what} started for plan {}", self.status.plan);
+            self.announce(Announcement::new(Level::Info, reason, message));
         }
+    }
+
+    /// What a Revert has nothing to undo of is skipped from the start, so that everybody sees what it will do.
+    pub(crate) fn skip_what_owes_nothing(&mut self) -> Result<(), IllegalTransition> {
+        let Some(run) = self.run.filter(|_| self.before.phase == ExecutionPhase::Pending) else {
+            return Ok(());
+        };
+        for at in run.graph.actions() {
+            if let Task::Nothing(why) = run.task(at) {
+                self.skip_undo(at, why.to_owned())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Skips an action of a Revert that there is nothing to undo of.
+    pub(crate) fn skip_undo(&mut self, at: ActionIndex, why: String) -> Result<(), IllegalTransition> {
+        let action = self.apply(at, ActionEvent::Skipped)?;
+        action.nothing_to_undo = true;
+        action.message = why;
+        Ok(())
     }
 
     /// Records a wish to cancel.
@@ -133,13 +159,8 @@ impl<'a> Fold<'a> {
         let action = self.apply(at, ActionEvent::Failed)?;
         action.start_time.get_or_insert(now);
         action.message = cut(message, ACTION_MESSAGE_BYTES_MAX).to_owned();
-        let name = self.announced_name(at);
-        self.announce_action(
-            Level::Error,
-            "ActionFailed",
-            format!("Action {name} failed: {message}"),
-            at,
-        );
+        let told = format!("{} failed: {message}", self.subject(at));
+        self.announce_action(Level::Error, "ActionFailed", told, at);
         Ok(())
     }
 
@@ -147,6 +168,7 @@ impl<'a> Fold<'a> {
     pub(crate) fn fail_unknown(&mut self, at: ActionIndex, message: &str) -> Result<(), IllegalTransition> {
         if let Some(action) = action_status_mut(&mut self.status, at) {
             action.effect_possible |= retry::effect_possible(FailureKind::OutcomeUnknown);
+            action.in_doubt = true;
         }
         self.fail(at, &format!("OutcomeUnknown: {message}"))
     }
@@ -179,6 +201,30 @@ impl<'a> Fold<'a> {
         match action_status(&self.status, at) {
             Some(action) if alone => action.name.clone(),
             _ => self.path_text(at),
+        }
+    }
+
+    /// What is done for an action, in events: `Action <name>`, or `Undo of <name>`.
+    pub(crate) fn subject(&self, at: ActionIndex) -> String {
+        let name = self.announced_name(at);
+        match self.status.reverts {
+            None => format!("Action {name}"),
+            Some(_) => format!("Undo of {name}"),
+        }
+    }
+
+    /// The identity of the effects of an action, from the record alone; in a Revert that of its undo.
+    pub(crate) fn identity(&self, at: ActionIndex) -> EffectIdentity {
+        let path = settle::recorded_path(&self.status, at);
+        match &self.status.reverts {
+            None => EffectIdentity {
+                execution_uid: self.seen.execution_uid.clone(),
+                path,
+            },
+            Some(reverts) => EffectIdentity {
+                execution_uid: reverts.uid.clone(),
+                path: path.undo(),
+            },
         }
     }
 

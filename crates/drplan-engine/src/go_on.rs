@@ -11,7 +11,7 @@ use crate::{
     advance::{InFlight, WaitingOn},
     announce::Level,
     data,
-    effect::{ActionEffect, Command, EffectIdentity, JobWait},
+    effect::{ActionEffect, Command, JobWait},
     fold::Fold,
     graph::ActionIndex,
     look::{self, Known},
@@ -101,7 +101,7 @@ impl Fold<'_> {
         let Some(action) = action_status(&self.status, at) else {
             return Ok(());
         };
-        let is_first = action.attempts <= 1;
+        let is_first = action.attempts <= 1 || action.message.is_empty();
         let message = match (self.status.cancellation.is_some(), is_first) {
             (true, true) => "cancelled before it was sent".to_owned(),
             (true, false) => action.message.clone(),
@@ -129,11 +129,11 @@ impl Fold<'_> {
         let began = action.attempt_time.unwrap_or(first_start);
         let timeout = match run {
             Some(run) => {
-                let doing = &run.action(at).doing;
                 let data = data::data(run, &self.status, at, first_start);
                 // It rendered when the Job was created, from the same data.
-                render::timeout(doing, &data)
-                    .unwrap_or(render::default_timeout(&doing.work))
+                run.task(at)
+                    .timeout(&data)
+                    .unwrap_or(render::JOB_TIMEOUT)
                     .as_millis()
             }
             // Without snapshot only that it is at most the longest possible is known.
@@ -165,7 +165,7 @@ impl Fold<'_> {
             self.wake(attempt.time);
             return Ok(());
         }
-        if let Work::Http(http) = &run.action(at).doing.work {
+        if let Some(Work::Http(http)) = run.task(at).work() {
             if !unsent && self.is_stopping() {
                 return self.fail_unknown(at, CUT_OFF);
             }
@@ -180,6 +180,7 @@ impl Fold<'_> {
         match self.know_before(run, at, attempt) {
             Ok(Known::Enough | Known::Found(_)) => {}
             Ok(Known::Asked) => return Ok(()),
+            Ok(Known::NothingToUndo(why)) => return self.end_undo(at, why),
             Ok(Known::Failed(failure)) => return self.failed_attempt(at, &failure),
             Err(error) => return self.fail(at, &error.to_string()),
         }
@@ -210,8 +211,8 @@ impl Fold<'_> {
             | Command::StopJob(_)
             | Command::Object(_) => return,
         };
-        let name = self.announced_name(at);
-        let message = format!("Action {name}: {method} is sent again under the same Idempotency-Key");
+        let subject = self.subject(at);
+        let message = format!("{subject}: {method} is sent again under the same Idempotency-Key");
         self.announce_action(Level::Warning, "ActionRepeated", message, at);
     }
 
@@ -222,12 +223,8 @@ impl Fold<'_> {
 
     /// Asks for an effect.
     pub(crate) fn emit_for(&mut self, at: ActionIndex, attempt: u32, command: Command) {
-        let identity = EffectIdentity {
-            execution_uid: self.seen.execution_uid.clone(),
-            path: recorded_path(&self.status, at),
-        };
         let effect = ActionEffect {
-            identity,
+            identity: self.identity(at),
             attempt,
             command,
         };

@@ -85,6 +85,51 @@ impl Graph {
         graph
     }
 
+    /// The graph of a Revert: stages, workflows and actions of `snapshot` in reverse order, each behind the success of
+    /// those that came after it.
+    pub fn reversed(snapshot: &Snapshot) -> Self {
+        let mut graph = Self { nodes: Vec::new() };
+        let stages = &snapshot.stages;
+        let mut stage_nodes = vec![None; stages.len()];
+        let after: Vec<&[usize]> = stages.iter().map(|stage| stage.after.as_slice()).collect();
+        let order = topological(&after).unwrap_or_else(|sorted_part| sorted_part.sorted);
+        for stage in order.into_iter().rev() {
+            let followers = (0..stages.len()).filter(|other| stages[*other].after.contains(&stage));
+            let edges = followers
+                .filter_map(|follower| Some((stage_nodes[follower]?, Needs::Success)))
+                .collect();
+            stage_nodes[stage] = Some(graph.add_stage_reversed(snapshot, stage, edges));
+        }
+        graph
+    }
+
+    fn add_stage_reversed(
+        &mut self,
+        snapshot: &Snapshot,
+        stage: usize,
+        after: Vec<(NodeId, Needs)>,
+    ) -> NodeId {
+        let id = self.add(Step::Stage(stage), None, after);
+        let written = &snapshot.stages[stage];
+        let mut previous = None;
+        for (index, used) in written.uses.iter().enumerate().rev() {
+            let edges = previous.filter(|_| !written.parallel).into_iter().collect();
+            let workflow = self.add(Step::Workflow(stage, index), Some(id), edges);
+            previous = Some((workflow, Needs::Success));
+            let mut before = None;
+            for action in (0..snapshot.workflows[used.workflow].spec.actions.len()).rev() {
+                let at = ActionIndex {
+                    stage,
+                    workflow: index,
+                    action,
+                };
+                let node = self.add(Step::Action(at), Some(workflow), before.into_iter().collect());
+                before = Some((node, Needs::Success));
+            }
+        }
+        id
+    }
+
     fn add_stage(&mut self, snapshot: &Snapshot, stage: usize, after: Vec<(NodeId, Needs)>) -> NodeId {
         let id = self.add(Step::Stage(stage), None, after);
         let mut previous = None;

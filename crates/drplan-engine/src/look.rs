@@ -1,19 +1,20 @@
 //! Looks at objects: what stands there before an intent is recorded, and whether an intent without result had its
 //! effect.
 
-use drplan_api::status::{ActionStatus, ObjectRef, Outputs};
+use drplan_api::status::{ActionStatus, ObjectRef, Outputs, StepPhase};
 
 use crate::{
     action_phase::{ActionEvent, IllegalTransition},
     advance::{Inquiry, Looked, WaitingOn},
-    effect::{EffectIdentity, Failure},
+    effect::Failure,
     fold::Fold,
     graph::ActionIndex,
-    object::{Before, Look, ObjectOutcome},
+    object::{Before, Look, Marks, ObjectOutcome, field_manager},
     render::{self, Attempt, RenderError},
     run::{Run, action_status, action_status_mut},
     settle::recorded_path,
-    undo::ABSENT,
+    task::Task,
+    undo::{ABSENT, Undo},
 };
 
 /// How old, in milliseconds, a look may be when an intent rests on it: that of the proof under which effects are sent.
@@ -29,6 +30,8 @@ pub(crate) enum Known {
     Asked,
     /// This stood there; the attempt begins when that was asked for.
     Found(Attempt),
+    /// In a Revert: what stands there, if anything, is not what the action made.
+    NothingToUndo(String),
     /// It cannot be known.
     Failed(Failure),
 }
@@ -47,10 +50,11 @@ impl Fold<'_> {
         if action_status(&self.status, at).is_none_or(|action| action.before.is_some()) {
             return Ok(Known::Enough);
         }
+        let is_first = self.is(at, StepPhase::Pending);
         // That it cannot be known stays so however long it took to find out; but each attempt asks for itself.
         let counts = |looked: &&Looked| match &looked.answer {
             Ok(_) => self.now.millis_since(looked.asked_at) <= LOOK_AGE_MAX,
-            Err(_) => attempt.number <= 1 || looked.asked_at >= attempt.time,
+            Err(_) => is_first || looked.asked_at >= attempt.time,
         };
         let fresh = self.seen.looks.get(&at).filter(counts);
         let Some(Looked { asked_at, answer }) = fresh.cloned() else {
@@ -63,14 +67,16 @@ impl Fold<'_> {
         match answer {
             Err(failure) => Ok(Known::Failed(failure)),
             Ok(ObjectOutcome::Written { .. } | ObjectOutcome::Deleted(_)) => Ok(Known::Enough),
-            Ok(ObjectOutcome::Found { before, .. }) => {
+            Ok(ObjectOutcome::Found { before, marks, .. }) => {
+                if let Some(why) = self.is_foreign(run, at, &before, marks.as_ref()) {
+                    return Ok(Known::NothingToUndo(why.to_owned()));
+                }
                 if let Some(action) = action_status_mut(&mut self.status, at) {
                     action.before = Some(match before {
                         Before::Absent => ABSENT.to_owned(),
                         Before::Present(uid) => uid,
                     });
                 }
-                let is_first = attempt.number <= 1;
                 let first_start = if is_first { asked_at } else { attempt.first_start };
                 Ok(Known::Found(Attempt {
                     time: asked_at,
@@ -81,6 +87,33 @@ impl Fold<'_> {
         }
     }
 
+    /// Why the undo of an action that may have made an object leaves what was found at its place.
+    fn is_foreign(
+        &self,
+        run: &Run,
+        at: ActionIndex,
+        before: &Before,
+        marks: Option<&Marks>,
+    ) -> Option<&'static str> {
+        let Task::Delete {
+            undo: Undo::DeleteIfOurs { and_ours_alone, .. },
+            ..
+        } = run.task(at)
+        else {
+            return None;
+        };
+        let action = run.action_identity(at);
+        let (manager, _) = field_manager(&run.snapshot.namespace, &run.snapshot.plan, &run.path(at));
+        match (before, marks.filter(|marks| marks.made_by(&action))) {
+            (Before::Absent, _) => Some("what it may have made is not there"),
+            (Before::Present(_), None) => Some("what stands there was not made by it and is left alone"),
+            (Before::Present(_), Some(marks)) if *and_ours_alone && !marks.managed_only_by(&manager) => {
+                Some("what stands there has fields of others and is left alone")
+            }
+            (Before::Present(_), Some(_)) => None,
+        }
+    }
+
     /// After a crash, with the run to end: whether the action's object carries its identity tells what became of it.
     pub(crate) fn find_object(
         &mut self,
@@ -88,6 +121,8 @@ impl Fold<'_> {
         object: ObjectRef,
         unknown: &str,
     ) -> Result<(), IllegalTransition> {
+        // A running action knows the UID of its object only where it deletes it.
+        let deleted = object.uid.clone();
         let Some(looked) = self.seen.looks.get(&at) else {
             let deadline = self.now.plus_millis(LOOK_TIMEOUT);
             self.ask(
@@ -102,7 +137,18 @@ impl Fold<'_> {
             return Ok(());
         };
         let identity = self.identity(at);
+        let is_gone = |before: &Before| match (before, &deleted) {
+            (_, None) => false,
+            (Before::Absent, Some(_)) => true,
+            (Before::Present(found), Some(deleted)) => found != deleted,
+        };
         match &looked.answer {
+            Ok(ObjectOutcome::Found { before, .. }) if is_gone(before) => {
+                let action = self.apply(at, ActionEvent::Succeeded)?;
+                action.message = "it was deleted before the process ended".to_owned();
+                self.ended_well(at);
+                Ok(())
+            }
             Ok(ObjectOutcome::Found {
                 before: Before::Present(uid),
                 marks: Some(marks),
@@ -135,13 +181,6 @@ impl Fold<'_> {
             ));
         }
         self.waiting_on.push(WaitingOn::Look(path));
-    }
-
-    fn identity(&self, at: ActionIndex) -> EffectIdentity {
-        EffectIdentity {
-            execution_uid: self.seen.execution_uid.clone(),
-            path: recorded_path(&self.status, at),
-        }
     }
 }
 

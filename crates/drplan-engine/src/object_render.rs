@@ -1,7 +1,7 @@
 //! From Localization, Subscription and KubernetesResource actions to the object and what is done to it.
 
 use drplan_api::{
-    ActionPath, Time,
+    Time,
     canonical::{Localization, Operation, PatchType, Resource, Subscription, Work},
     labels,
     status::ObjectRef,
@@ -11,9 +11,10 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::{
     fields,
+    graph::ActionIndex,
     object::{Before, Look, ObjectCommand, ObjectDeletion, ObjectWrite, WriteHow, field_manager},
     render::{RenderError, number, plain, yaml},
-    snapshot::Snapshot,
+    run::Run,
 };
 
 /// The group and version of Clusternet's kinds.
@@ -45,11 +46,11 @@ impl RenderedObject {
         }
     }
 
-    /// The command, `before` being what the look found.
+    /// The command for the action at `at`, `before` being what the look found.
     pub(crate) fn command(
         self,
-        snapshot: &Snapshot,
-        path: &ActionPath,
+        run: &Run,
+        at: ActionIndex,
         attempt: u32,
         before: Before,
         deadline: Time,
@@ -77,7 +78,9 @@ impl RenderedObject {
                 });
             }
         };
-        let (field_manager, plan_managers) = field_manager(&snapshot.namespace, &snapshot.plan, path);
+        let (snapshot, identity) = (&run.snapshot, run.identity(at));
+        let (field_manager, plan_managers) =
+            field_manager(&snapshot.namespace, &snapshot.plan, &run.path(at));
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         ObjectCommand::Write(ObjectWrite {
             target: self.target,
@@ -91,8 +94,8 @@ impl RenderedObject {
                 pair(labels::PLAN_NAMESPACE, &snapshot.namespace),
             ],
             annotations: vec![
-                pair(labels::EXECUTION_UID, &snapshot.execution_uid),
-                pair(labels::ACTION_PATH, path.as_str()),
+                pair(labels::EXECUTION_UID, &identity.execution_uid),
+                pair(labels::ACTION_PATH, identity.path.as_str()),
                 pair(labels::ATTEMPT, &attempt.to_string()),
             ],
             deadline,

@@ -4,14 +4,40 @@ use drplan_api::status::{
     ActionStatus, DRPlanExecutionStatus, StageStatus, StepPhase, Summary, WorkflowExecution,
 };
 
-/// The phase of a workflow of a run.
+/// The phase of a workflow of a run. Actions of a Revert that had nothing to undo count only where there is nothing else.
 pub(crate) fn workflow_phase(workflow: &WorkflowExecution) -> StepPhase {
-    group_phase(workflow.action_statuses.iter().map(|action| action.phase))
+    if has_nothing_to_undo(workflow) {
+        return StepPhase::Skipped;
+    }
+    let actions = workflow.action_statuses.iter();
+    group_phase(
+        actions
+            .filter(|action| !action.nothing_to_undo)
+            .map(|action| action.phase),
+    )
 }
 
-/// The phase of a stage of a run.
+/// The phase of a stage of a run. Workflows of a Revert that had nothing to undo count only where there is nothing else.
 pub(crate) fn stage_phase(stage: &StageStatus) -> StepPhase {
-    group_phase(stage.workflow_executions.iter().map(workflow_phase))
+    let workflows = stage.workflow_executions.iter();
+    if !stage.workflow_executions.is_empty() && workflows.clone().all(has_nothing_to_undo) {
+        return StepPhase::Skipped;
+    }
+    group_phase(
+        workflows
+            .filter(|workflow| !has_nothing_to_undo(workflow))
+            .map(workflow_phase),
+    )
+}
+
+fn has_nothing_to_undo(workflow: &WorkflowExecution) -> bool {
+    let actions = &workflow.action_statuses;
+    !actions.is_empty() && actions.iter().all(|action| action.nothing_to_undo)
+}
+
+/// Whether what comes behind this action's success may begin: in a Revert also behind one that had nothing to undo.
+pub(crate) fn has_passed(action: &ActionStatus) -> bool {
+    action.phase == StepPhase::Succeeded || action.nothing_to_undo
 }
 
 /// Whether anything in it failed, so that it will end Failed.

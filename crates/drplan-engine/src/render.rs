@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use drplan_api::{
-    ActionPath, GoDuration, Time,
+    GoDuration, Time,
     canonical::{Deferred, Doing, Http, Job, JobName, Work},
     labels,
     limits::TIMEOUT_SECONDS_MAX,
@@ -13,22 +13,26 @@ use drplan_template::{Template, Value};
 use serde_json::{Value as Json, json};
 
 use crate::{
-    effect::{Command, HttpCall, JobCreation},
+    effect::{Command, EffectIdentity, HttpCall, JobCreation},
     fields,
     graph::ActionIndex,
     job_name,
-    object::{Before, Look, field_manager},
+    object::{Before, Look, ObjectCommand, ObjectDeletion, field_manager},
     object_render::{RenderedObject, render_object},
     run::{Run, action_status},
     snapshot::Snapshot,
-    undo::ABSENT,
+    task::Task,
+    undo::{ABSENT, Undo},
 };
+
+/// The bound of one attempt of a Job where none is written.
+pub(crate) const JOB_TIMEOUT: GoDuration = GoDuration::from_secs(60 * 60);
 
 /// The bound of one attempt where none is written.
 pub fn default_timeout(work: &Work) -> GoDuration {
     match work {
         Work::Http(_) => GoDuration::from_secs(60),
-        Work::Job(_) => GoDuration::from_secs(60 * 60),
+        Work::Job(_) => JOB_TIMEOUT,
         Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => {
             GoDuration::from_secs(5 * 60)
         }
@@ -77,8 +81,20 @@ pub fn render(
     attempt: Attempt,
 ) -> Result<Rendered, RenderError> {
     let data = crate::data::data(run, status, at, attempt.first_start);
-    let doing = &run.action(at).doing;
-    let timeout = timeout(doing, &data)?;
+    let task = run.task(at);
+    let timeout = task.timeout(&data)?;
+    let before = match action_status(status, at).and_then(|action| action.before.as_deref()) {
+        None | Some(ABSENT) => Before::Absent,
+        Some(uid) => Before::Present(uid.to_owned()),
+    };
+    let doing = match task {
+        Task::Written(doing) => doing,
+        Task::Delete { undo, .. } => {
+            let deadline = attempt.time.plus_millis(timeout.as_millis());
+            return deletion(undo, before, deadline);
+        }
+        Task::Nothing(why) => return Err(RenderError::new("rollback", why)),
+    };
     match &doing.work {
         Work::Http(http) => {
             let call = http_call(http, &data, timeout, run.keeps_body(at))?;
@@ -91,7 +107,7 @@ pub fn render(
             let deadline = attempt.time.plus_millis(timeout.as_millis());
             let recorded = action_status(status, at).and_then(|action| action.outputs.job_ref.as_ref());
             let recorded = recorded.filter(|job| job.uid.is_none());
-            let creation = job_creation(run, job, &data, &run.path(at), attempt.number, deadline, recorded)?;
+            let creation = job_creation(run, job, &data, at, attempt.number, deadline, recorded)?;
             Ok(Rendered {
                 target: Some(creation.target.clone()),
                 command: Command::CreateJob(creation),
@@ -101,11 +117,7 @@ pub fn render(
             let deadline = attempt.time.plus_millis(timeout.as_millis());
             let object = object_of(run, doing, &data)?;
             let target = Some(object.target.clone());
-            let before = match action_status(status, at).and_then(|action| action.before.as_deref()) {
-                None | Some(ABSENT) => Before::Absent,
-                Some(uid) => Before::Present(uid.to_owned()),
-            };
-            let command = object.command(&run.snapshot, &run.path(at), attempt.number, before, deadline);
+            let command = object.command(run, at, attempt.number, before, deadline);
             Ok(Rendered {
                 command: Command::Object(command),
                 target,
@@ -124,15 +136,54 @@ pub(crate) fn look(
     at: ActionIndex,
     attempt: Attempt,
 ) -> Result<Option<Look>, RenderError> {
-    let doing = &run.action(at).doing;
-    match doing.work {
-        Work::Http(_) | Work::Job(_) => Ok(None),
-        Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => {
-            let data = crate::data::data(run, status, at, attempt.first_start);
-            let deadline = attempt.time.plus_millis(timeout(doing, &data)?.as_millis());
-            Ok(Some(object_of(run, doing, &data)?.look(deadline)))
-        }
+    let task = run.task(at);
+    let data = || crate::data::data(run, status, at, attempt.first_start);
+    let deadline = |data: &Value| {
+        let timeout = task.timeout(data)?;
+        Ok::<_, RenderError>(attempt.time.plus_millis(timeout.as_millis()))
+    };
+    match task {
+        Task::Written(doing) => match doing.work {
+            Work::Http(_) | Work::Job(_) => Ok(None),
+            Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => {
+                let data = data();
+                Ok(Some(object_of(run, doing, &data)?.look(deadline(&data)?)))
+            }
+        },
+        Task::Delete {
+            undo: Undo::DeleteIfOurs { object, .. },
+            ..
+        } => Ok(Some(Look {
+            target: object.clone(),
+            await_gone: false,
+            lists: Vec::new(),
+            deadline: deadline(&data())?,
+        })),
+        Task::Delete { .. } | Task::Nothing(_) => Ok(None),
     }
+}
+
+/// The deletion that undoes what an action made: of the object with the UID that is recorded, or that the look found.
+fn deletion(undo: &Undo, before: Before, deadline: Time) -> Result<Rendered, RenderError> {
+    let target = match (undo, before) {
+        (Undo::Delete(object), _) => object.clone(),
+        (Undo::DeleteIfOurs { object, .. }, Before::Present(uid)) => ObjectRef {
+            uid: Some(uid),
+            ..object.clone()
+        },
+        (Undo::DeleteIfOurs { .. } | Undo::Rollback | Undo::Nothing(_), _) => {
+            return Err(RenderError::new("rollback", "has nothing to delete"));
+        }
+    };
+    let command = Command::Object(ObjectCommand::Delete(ObjectDeletion {
+        target: target.clone(),
+        await_gone: true,
+        deadline,
+    }));
+    Ok(Rendered {
+        command,
+        target: Some(target),
+    })
 }
 
 fn object_of(run: &Run, doing: &Doing, data: &Value) -> Result<RenderedObject, RenderError> {
@@ -141,13 +192,14 @@ fn object_of(run: &Run, doing: &Doing, data: &Value) -> Result<RenderedObject, R
 }
 
 /// Records what an attempt makes where its type keeps it.
-pub(crate) fn record_target(outputs: &mut Outputs, work: &Work, target: Option<ObjectRef>) {
-    let slot = match work {
-        Work::Http(_) => return,
-        Work::Job(_) => &mut outputs.job_ref,
-        Work::Localization(_) => &mut outputs.localization_ref,
-        Work::Subscription(_) => &mut outputs.subscription_ref,
-        Work::KubernetesResource(_) => &mut outputs.resource_ref,
+pub(crate) fn record_target(outputs: &mut Outputs, task: Task<'_>, target: Option<ObjectRef>) {
+    let slot = match task.work() {
+        Some(Work::Http(_)) => return,
+        Some(Work::Job(_)) => &mut outputs.job_ref,
+        Some(Work::Localization(_)) => &mut outputs.localization_ref,
+        Some(Work::Subscription(_)) => &mut outputs.subscription_ref,
+        // Whatever is deleted is an object: nobody awaits a Job there.
+        Some(Work::KubernetesResource(_)) | None => &mut outputs.resource_ref,
     };
     *slot = target;
 }
@@ -284,12 +336,12 @@ fn http_call(
     })
 }
 
-/// The name and namespace of the Job of attempt `attempt`.
+/// The name and namespace of the Job of attempt `attempt` under `identity`.
 fn job_target(
     snapshot: &Snapshot,
     job: &Job,
     data: &Value,
-    path: &ActionPath,
+    identity: &EffectIdentity,
     attempt: u32,
 ) -> Result<(String, String), RenderError> {
     let namespace = match &job.namespace {
@@ -303,7 +355,7 @@ fn job_target(
         JobName::Fixed(source) => job_name::fixed(plain("job.name", source, data)?.trim(), attempt),
         JobName::Prefix(source) => {
             let prefix = plain("job.generateName", source, data)?;
-            job_name::generated(prefix.trim(), &snapshot.execution_uid, path, attempt)
+            job_name::generated(prefix.trim(), &identity.execution_uid, &identity.path, attempt)
         }
     };
     Ok((name, namespace))
@@ -313,19 +365,22 @@ fn job_creation(
     run: &Run,
     job: &Job,
     data: &Value,
-    path: &ActionPath,
+    at: ActionIndex,
     attempt: u32,
     deadline: Time,
     recorded: Option<&ObjectRef>,
 ) -> Result<JobCreation, RenderError> {
     let snapshot = &run.snapshot;
+    let identity = run.identity(at);
     let (name, namespace) = match recorded {
         Some(ObjectRef {
             name,
             namespace: Some(namespace),
             ..
         }) => (name.clone(), namespace.clone()),
-        Some(ObjectRef { namespace: None, .. }) | None => job_target(snapshot, job, data, path, attempt)?,
+        Some(ObjectRef { namespace: None, .. }) | None => {
+            job_target(snapshot, job, data, &identity, attempt)?
+        }
     };
     let strings = |field: &str, map: &BTreeMap<String, String>| {
         let rendered = map.iter().map(|(key, source)| {
@@ -341,11 +396,8 @@ fn job_creation(
     object_labels.insert(labels::PLAN.into(), snapshot.plan.clone().into());
     object_labels.insert(labels::PLAN_NAMESPACE.into(), snapshot.namespace.clone().into());
     let mut annotations = strings("job.template.metadata.annotations", &job.annotations)?;
-    annotations.insert(
-        labels::EXECUTION_UID.into(),
-        snapshot.execution_uid.clone().into(),
-    );
-    annotations.insert(labels::ACTION_PATH.into(), path.as_str().into());
+    annotations.insert(labels::EXECUTION_UID.into(), identity.execution_uid.into());
+    annotations.insert(labels::ACTION_PATH.into(), identity.path.as_str().into());
     annotations.insert(labels::ATTEMPT.into(), attempt.to_string().into());
     let manifest = json!({
         "apiVersion": "batch/v1",
@@ -358,7 +410,7 @@ fn job_creation(
         namespace: Some(namespace),
         ..ObjectRef::default()
     };
-    let (field_manager, _) = field_manager(&snapshot.namespace, &snapshot.plan, path);
+    let (field_manager, _) = field_manager(&snapshot.namespace, &snapshot.plan, &run.path(at));
     Ok(JobCreation {
         field_manager,
         target,

@@ -2,7 +2,6 @@
 
 use drplan_api::{
     GoDuration,
-    canonical::Work,
     limits::{ACTION_MESSAGE_BYTES_MAX, OUTPUT_TEXT_BYTES_MAX, OUTPUT_TEXTS_BYTES_MAX},
     status::{ObjectRef, StepPhase},
 };
@@ -122,13 +121,20 @@ impl Fold<'_> {
         Ok(())
     }
 
+    /// Ends an undo that found nothing to undo after it had begun.
+    pub(crate) fn end_undo(&mut self, at: ActionIndex, why: String) -> Result<(), IllegalTransition> {
+        self.apply(at, ActionEvent::Succeeded)?.message = why;
+        self.ended_well(at);
+        Ok(())
+    }
+
     pub(crate) fn ended_well(&mut self, at: ActionIndex) {
-        let name = self.announced_name(at);
+        let subject = self.subject(at);
         let took = action_status(&self.status, at)
             .and_then(|action| Some(action.completion_time?.millis_since(action.start_time?)))
             .unwrap_or(0);
         let took = GoDuration::from_millis(took);
-        let message = format!("Action {name} completed successfully in {took}");
+        let message = format!("{subject} completed successfully in {took}");
         self.announce_action(Level::Info, "ActionSucceeded", message, at);
     }
 
@@ -151,6 +157,7 @@ impl Fold<'_> {
                 && !made;
             let possible = action.effect_possible || made || retry::effect_possible(failure.kind);
             action.effect_possible = possible && !never;
+            action.in_doubt = failure.kind == FailureKind::OutcomeUnknown;
             action.outputs.status_code = failure.status_code;
             action.outputs.exit_code = failure.exit_code;
             action.outputs.message = failure.log.as_ref().map(|log| cut_to_end(log, room).to_owned());
@@ -180,22 +187,23 @@ impl Fold<'_> {
         target: Option<ObjectRef>,
         failure: &Failure,
     ) -> Result<(), IllegalTransition> {
-        let work = self.run.map(|run| &run.action(at).doing.work);
+        let task = self.run.map(|run| run.task(at));
         let action = self.apply(at, ActionEvent::Retried)?;
         action.attempts = attempt.number;
         action.attempt_time = Some(attempt.time);
         action.message = cut(&failure.message, ACTION_MESSAGE_BYTES_MAX).to_owned();
         // An object keeps its name over attempts.
-        if let Some(work @ Work::Job(_)) = work {
-            render::record_target(&mut action.outputs, work, target);
+        if let Some(task) = task.filter(|task| task.is_job()) {
+            render::record_target(&mut action.outputs, task, target);
         }
-        let limit = self
-            .run
-            .map_or(0, |run| retry::limit(&run.action(at).doing, &self.data(run, at)));
+        let (limit, earlier) = self.run.map_or((0, 0), |run| {
+            let limit = retry::limit(run.task(at), &self.data(run, at));
+            (limit, run.earlier_attempts(at))
+        });
         let message = format!(
-            "Action {} retrying ({}/{limit}): {}",
-            self.announced_name(at),
-            attempt.number - 1,
+            "{} retrying ({}/{limit}): {}",
+            self.subject(at),
+            attempt.number - 1 - earlier,
             failure.message
         );
         self.announce_action(Level::Warning, "ActionRetrying", message, at);
@@ -210,8 +218,8 @@ impl Fold<'_> {
             return Ok(Next::Nothing);
         }
         let data = self.data(run, at);
-        let Some(wait) = retry::wait_before_next(&run.action(at).doing, &data, recorded.attempts, failure)?
-        else {
+        let attempt = recorded.attempts - run.earlier_attempts(at).min(recorded.attempts);
+        let Some(wait) = retry::wait_before_next(run.task(at), &data, attempt.max(1), failure)? else {
             return Ok(Next::Nothing);
         };
         if self.is_overdue() {

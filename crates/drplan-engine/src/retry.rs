@@ -1,14 +1,12 @@
 //! Whether a failed attempt is followed by another, and after how long.
 
-use drplan_api::{
-    canonical::{Doing, RetryPolicy, Work},
-    limits::RETRIES_MAX,
-};
+use drplan_api::{canonical::RetryPolicy, limits::RETRIES_MAX};
 use drplan_template::Value;
 
 use crate::{
     effect::{Failure, FailureKind},
     render::{RenderError, duration, number},
+    task::Task,
 };
 
 /// HTTP statuses that are retried without being named in `codes`.
@@ -20,15 +18,15 @@ const STANDING_CODES: [u16; 3] = [408, 425, 429];
 /// # Errors
 /// [`RenderError`] if the policy's templates do not render; then there is no further attempt either.
 pub(crate) fn wait_before_next(
-    doing: &Doing,
+    task: Task<'_>,
     data: &Value,
     attempt: u32,
     failure: &Failure,
 ) -> Result<Option<u64>, RenderError> {
-    let Some(policy) = &doing.retry else {
+    let Some(policy) = task.retry() else {
         return Ok(None);
     };
-    if !is_retriable(policy, &doing.work, failure)
+    if !is_retriable(policy, task, failure)
         || attempt > number("retryPolicy.limit", &policy.limit, data)?.min(RETRIES_MAX)
     {
         return Ok(None);
@@ -43,23 +41,21 @@ pub(crate) fn wait_before_next(
 }
 
 /// The attempts after the first that the policy grants, for messages.
-pub(crate) fn limit(doing: &Doing, data: &Value) -> u32 {
-    doing
-        .retry
-        .as_ref()
+pub(crate) fn limit(task: Task<'_>, data: &Value) -> u32 {
+    task.retry()
         .and_then(|policy| number("retryPolicy.limit", &policy.limit, data).ok())
         .unwrap_or(0)
         .min(RETRIES_MAX)
 }
 
-fn is_retriable(policy: &RetryPolicy, work: &Work, failure: &Failure) -> bool {
+fn is_retriable(policy: &RetryPolicy, task: Task<'_>, failure: &Failure) -> bool {
     match failure.kind {
         FailureKind::NotConnected
         | FailureKind::ConnectionLost
         | FailureKind::ApiUnavailable
         | FailureKind::ApiConflict
         | FailureKind::JobFailed => true,
-        FailureKind::Timeout => !matches!(work, Work::Job(_)) || policy.on_timeout,
+        FailureKind::Timeout => !task.is_job() || policy.on_timeout,
         FailureKind::HttpStatus => failure.status_code.is_some_and(|code| {
             code >= 500 || STANDING_CODES.contains(&code) || policy.codes.contains(&code)
         }),

@@ -1,28 +1,34 @@
 //! A run ready to be advanced: its snapshot and the graph compiled from it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use drplan_api::{
     ActionPath, Time,
     canonical::{Action, Work},
-    status::{ActionStatus, DRPlanExecutionStatus, StageStatus, WorkflowExecution, WorkflowRef},
+    status::{ActionStatus, DRPlanExecutionStatus, Reverts, StageStatus, WorkflowExecution, WorkflowRef},
 };
 
 use crate::{
     effect::EffectIdentity,
     graph::{ActionIndex, Graph, path_of},
     parameters::shown,
-    snapshot::{Snapshot, SnapshotUse, SnapshotWorkflow},
+    revert::{Reverted, RevertedAction},
+    snapshot::{Snapshot, SnapshotError, SnapshotUse, SnapshotWorkflow},
     texts,
+    undo::Undo,
 };
 
 /// A snapshot with its graph.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// What was stored.
+    /// What was stored. That of a Revert is the snapshot of the execution it undoes.
     pub snapshot: Snapshot,
     /// What follows from it.
     pub graph: Graph,
+    /// A Revert: what the execution did.
+    pub reverted: Option<Reverted>,
+    /// A Revert: what is done about each action.
+    pub(crate) undos: BTreeMap<ActionIndex, Undo>,
     /// Actions whose response body a later template reads.
     bodies: BTreeSet<ActionIndex>,
 }
@@ -35,8 +41,46 @@ impl Run {
         Self {
             snapshot,
             graph,
+            reverted: None,
+            undos: BTreeMap::new(),
             bodies,
         }
+    }
+
+    /// The Revert of `reverted`, which ran `snapshot`.
+    ///
+    /// # Errors
+    /// [`SnapshotError::OfAnotherRun`] if it did not.
+    pub fn revert(snapshot: Snapshot, reverted: Reverted) -> Result<Self, SnapshotError> {
+        if !reverted.fits(&snapshot) {
+            return Err(SnapshotError::OfAnotherRun);
+        }
+        let graph = Graph::reversed(&snapshot);
+        let mut run = Self {
+            snapshot,
+            graph,
+            reverted: Some(reverted),
+            undos: BTreeMap::new(),
+            bodies: BTreeSet::new(),
+        };
+        let owed: Vec<_> = run
+            .graph
+            .actions()
+            .filter_map(|at| Some((at, run.owed(at)?)))
+            .collect();
+        run.undos.extend(owed);
+        let wants_body = |at: &ActionIndex| {
+            let work = run.written(*at).map(|doing| &doing.work);
+            matches!(work, Some(Work::Http(http)) if http.save_body)
+        };
+        let bodies = run.graph.actions().filter(wants_body).collect();
+        run.bodies = bodies;
+        Ok(run)
+    }
+
+    /// What the action at `at` of the execution that is undone did.
+    pub(crate) fn reverted_action(&self, at: ActionIndex) -> Option<&RevertedAction> {
+        self.reverted.as_ref()?.action(at)
     }
 
     /// The action at `at`.
@@ -59,8 +103,17 @@ impl Run {
         path_of(&self.snapshot, at)
     }
 
-    /// The identity of the effects of the action at `at`.
+    /// The identity of the effects of the action at `at`, or in a Revert of those of its undo.
     pub fn identity(&self, at: ActionIndex) -> EffectIdentity {
+        let of_action = self.action_identity(at);
+        match self.reverted {
+            None => of_action,
+            Some(_) => of_action.undo(),
+        }
+    }
+
+    /// The identity of the effects of the action itself.
+    pub(crate) fn action_identity(&self, at: ActionIndex) -> EffectIdentity {
         EffectIdentity {
             execution_uid: self.snapshot.execution_uid.clone(),
             path: self.path(at),
@@ -110,7 +163,14 @@ impl Run {
         let mut status = DRPlanExecutionStatus {
             format_version: Some(drplan_api::status::FORMAT_VERSION),
             plan: self.snapshot.plan.clone(),
-            operation_type: "Execute".to_owned(),
+            operation_type: match self.reverted {
+                None => "Execute".to_owned(),
+                Some(_) => "Revert".to_owned(),
+            },
+            reverts: self.reverted.as_ref().map(|reverted| Reverts {
+                name: reverted.execution.clone(),
+                uid: reverted.execution_uid.clone(),
+            }),
             service_account_name: self.snapshot.service_account_name.clone(),
             stage_statuses: stages.collect(),
             ..DRPlanExecutionStatus::default()

@@ -18,6 +18,8 @@ use crate::{
     walk::{CANCELLED, TIMED_OUT},
 };
 
+/// The message of a group of a Revert in which nothing was owed.
+const NOTHING_TO_UNDO: &str = "nothing to undo";
 /// Actions of a plan of one workflow up to which the flat lists of the user guide are written: twice the record.
 const FLAT_ACTIONS_MAX: usize = 50;
 
@@ -128,63 +130,11 @@ impl Fold<'_> {
             };
             return;
         }
-        self.status.completion_time = Some(self.now);
-        let failed = self.first(StepPhase::Failed);
-        let announcement = if let Some(cancellation) = &self.status.cancellation {
-            let before = if self.status.start_time.is_none() {
-                " before it began"
-            } else {
-                ""
-            };
-            self.status.phase = ExecutionPhase::Cancelled;
-            self.status.message = format!("Execution cancelled {}{before}", cancellation.reason);
-            Announcement::new(Level::Info, "ExecutionCancelled", self.status.message.clone())
-        } else if let Some(at) = failed {
-            let cause = action_status(&self.status, at).map_or("", |action| action.message.as_str());
-            let others = match summary.failed_actions {
-                0 | 1 => String::new(),
-                failed => format!(" (and {} more)", failed - 1),
-            };
-            let late = if self.is_cut_by_timeout() {
-                "PlanTimeout: "
-            } else {
-                ""
-            };
-            let told = format!("Execution failed at action {}: {cause}", self.announced_name(at));
-            let path = self.path_text(at);
-            self.status.message = format!(
-                "{late}Action '{path}' failed: {cause}{others}; mend the cause, then create a new execution"
-            );
-            self.status.phase = ExecutionPhase::Failed;
-            Announcement::new(Level::Error, "ExecutionFailed", told)
-        } else if summary.skipped_actions > 0 {
-            self.status.phase = ExecutionPhase::Failed;
-            self.status.message =
-                "PlanTimeout: the plan's timeout has passed; raise spec.timeout of the plan, then create a new execution"
-                    .to_owned();
-            Announcement::new(Level::Error, "ExecutionFailed", self.status.message.clone())
-        } else {
-            let start = self.status.start_time.unwrap_or(self.now);
-            let took = GoDuration::from_millis(self.now.millis_since(start));
-            self.status.phase = ExecutionPhase::Succeeded;
-            self.status.message = format!("{} actions succeeded in {took}", summary.completed_actions);
-            let told = format!("Execution completed successfully in {took}");
-            Announcement::new(Level::Info, "ExecutionSucceeded", told)
-        };
-        self.announce(announcement);
-    }
-
-    /// Whether the plan's timeout kept any action from beginning.
-    fn is_cut_by_timeout(&self) -> bool {
-        let mut actions = action_indices(&self.status).into_iter();
-        actions.any(|at| {
-            action_status(&self.status, at)
-                .is_some_and(|action| action.phase == StepPhase::Skipped && action.message == TIMED_OUT)
-        })
+        self.end(&summary);
     }
 
     /// The first action of that phase, in plan order.
-    fn first(&self, phase: StepPhase) -> Option<ActionIndex> {
+    pub(crate) fn first(&self, phase: StepPhase) -> Option<ActionIndex> {
         action_indices(&self.status)
             .into_iter()
             .find(|at| self.is(*at, phase))
@@ -276,8 +226,7 @@ fn settle_workflow(workflow: &mut WorkflowExecution, phase: StepPhase) {
         .iter()
         .filter(|action| action.phase == StepPhase::Failed)
         .count();
-    let skipped = actions.iter().find(|action| action.phase == StepPhase::Skipped);
-    let skipped = skipped.map_or("", |action| action.message.as_str());
+    let skipped = why_skipped(actions.iter());
     workflow.message = match phase {
         StepPhase::Failed => cut_short(skipped, failed, actions.len(), "actions"),
         StepPhase::Skipped => skipped.to_owned(),
@@ -300,15 +249,19 @@ fn settle_stage(stage: &mut StageStatus, phase: StepPhase) {
         .flatten();
     stage.duration = span(stage.start_time, stage.completion_time);
     let failed = workflows.iter().filter(|workflow| is_doomed(workflow)).count();
-    let actions = || workflows.iter().flat_map(|workflow| &workflow.action_statuses);
-    let skipped = actions().find(|action| action.phase == StepPhase::Skipped);
-    let skipped = skipped.map_or("", |action| action.message.as_str());
+    let skipped = why_skipped(workflows.iter().flat_map(|workflow| &workflow.action_statuses));
     stage.message = match phase {
         StepPhase::Failed => cut_short(skipped, failed, workflows.len(), "workflows"),
         StepPhase::Skipped => skipped.to_owned(),
         StepPhase::Pending | StepPhase::Running | StepPhase::Succeeded => String::new(),
     };
     stage.phase = phase;
+}
+
+/// The message of the first action that did not begin; where all of these had nothing to undo, that.
+fn why_skipped<'a>(mut actions: impl Iterator<Item = &'a ActionStatus>) -> &'a str {
+    let skipped = actions.find(|action| action.phase == StepPhase::Skipped && !action.nothing_to_undo);
+    skipped.map_or(NOTHING_TO_UNDO, |action| action.message.as_str())
 }
 
 /// Why a group failed: `failed` of its `total` members did, or it was cut short, or both. `skipped` is the message of

@@ -96,6 +96,9 @@ pub enum SnapshotError {
         /// The newest that this release reads.
         known: u32,
     },
+    /// It belongs to another run than the record beside it.
+    #[error("the stored snapshot is not that of the execution to undo")]
+    OfAnotherRun,
     /// Not the shape of its format.
     #[error("the stored snapshot cannot be read")]
     Unreadable {
@@ -116,27 +119,32 @@ impl Snapshot {
     /// # Errors
     /// [`SnapshotError`]: altered, of an unknown format, or unreadable.
     pub fn from_text(text: &str, sha256: &str) -> Result<Self, SnapshotError> {
-        let found = sha256_hex(text.as_bytes());
-        if found != sha256 {
-            return Err(SnapshotError::Altered {
-                found,
-                recorded: sha256.to_owned(),
-            });
-        }
-        let value: Value =
-            serde_json::from_str(text).map_err(|source| SnapshotError::Unreadable { source })?;
-        let known = drplan_api::status::FORMAT_VERSION;
-        match value.get("formatVersion").and_then(Value::as_u64) {
-            Some(version) if (1..=u64::from(known)).contains(&version) => {}
-            version => {
-                return Err(SnapshotError::UnsupportedFormat {
-                    found: version.unwrap_or(0),
-                    known,
-                });
-            }
-        }
+        let value = checked_value(text, sha256)?;
         serde_json::from_value(value).map_err(|source| SnapshotError::Unreadable { source })
     }
+}
+
+/// The document `text`, if `sha256` is its digest and its format is known.
+pub(crate) fn checked_value(text: &str, sha256: &str) -> Result<Value, SnapshotError> {
+    let found = sha256_hex(text.as_bytes());
+    if found != sha256 {
+        return Err(SnapshotError::Altered {
+            found,
+            recorded: sha256.to_owned(),
+        });
+    }
+    let value: Value = serde_json::from_str(text).map_err(|source| SnapshotError::Unreadable { source })?;
+    let known = drplan_api::status::FORMAT_VERSION;
+    match value.get("formatVersion").and_then(Value::as_u64) {
+        Some(version) if (1..=u64::from(known)).contains(&version) => {}
+        version => {
+            return Err(SnapshotError::UnsupportedFormat {
+                found: version.unwrap_or(0),
+                known,
+            });
+        }
+    }
+    Ok(value)
 }
 
 /// The hexadecimal SHA-256 of `bytes`.

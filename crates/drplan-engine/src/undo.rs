@@ -13,7 +13,12 @@ pub enum Undo {
     /// The object it made is deleted; its UID is recorded.
     Delete(ObjectRef),
     /// The object it may have made is deleted if it carries the action's identity.
-    DeleteIfOurs(ObjectRef),
+    DeleteIfOurs {
+        /// Its place.
+        object: ObjectRef,
+        /// Whether nobody else may have written fields of it.
+        and_ours_alone: bool,
+    },
     /// Nothing, for this reason.
     Nothing(String),
 }
@@ -46,7 +51,7 @@ pub fn undo_of(action: &Action, recorded: &ActionStatus, undone: Option<&UndoneA
         Work::Http(_) => {
             Undo::Nothing("an HTTP call has no undo but its rollback, and none is defined".to_owned())
         }
-        Work::Job(_) => of_created(recorded.outputs.job_ref.as_ref()),
+        Work::Job(_) => of_created(recorded.outputs.job_ref.as_ref().map(job_object).as_ref()),
         Work::Localization(localization) => of_object(
             localization.operation,
             recorded,
@@ -73,11 +78,23 @@ fn made_job(recorded: &ActionStatus) -> bool {
         .is_some_and(|job| job.uid.is_some())
 }
 
+/// A Job as an object of its kind.
+fn job_object(job: &ObjectRef) -> ObjectRef {
+    ObjectRef {
+        api_version: Some("batch/v1".to_owned()),
+        kind: Some("Job".to_owned()),
+        ..job.clone()
+    }
+}
+
 fn of_created(object: Option<&ObjectRef>) -> Undo {
     match object {
         None => Undo::Nothing("it made nothing".to_owned()),
         Some(object) if object.uid.is_some() => Undo::Delete(object.clone()),
-        Some(object) => Undo::DeleteIfOurs(object.clone()),
+        Some(object) => Undo::DeleteIfOurs {
+            object: object.clone(),
+            and_ours_alone: false,
+        },
     }
 }
 
@@ -88,10 +105,13 @@ fn of_object(operation: Operation, recorded: &ActionStatus, object: Option<&Obje
         Operation::Apply if recorded.created => of_created(object),
         // The answer was lost: whether the object is ours, it says itself.
         Operation::Apply if was_absent && recorded.phase != StepPhase::Succeeded => match object {
-            Some(object) => Undo::DeleteIfOurs(ObjectRef {
-                uid: None,
-                ..object.clone()
-            }),
+            Some(object) => Undo::DeleteIfOurs {
+                object: ObjectRef {
+                    uid: None,
+                    ..object.clone()
+                },
+                and_ours_alone: true,
+            },
             None => of_created(None),
         },
         Operation::Apply => Undo::Nothing(
@@ -176,6 +196,13 @@ mod tests {
         }
     }
 
+    fn if_ours(object: ObjectRef, and_ours_alone: bool) -> Undo {
+        Undo::DeleteIfOurs {
+            object,
+            and_ours_alone,
+        }
+    }
+
     fn recorded(phase: StepPhase, effect_possible: bool, uid: Option<&str>) -> ActionStatus {
         let outputs = Outputs {
             job_ref: Some(object(uid)),
@@ -235,12 +262,12 @@ mod tests {
         check(
             &action(job(), false),
             &recorded(Failed, false, Some("u")),
-            Ok(Undo::Delete(object(Some("u")))),
+            Ok(Undo::Delete(job_object(&object(Some("u"))))),
         );
         check(
             &action(job(), false),
             &recorded(Running, true, None),
-            Ok(Undo::DeleteIfOurs(object(None))),
+            Ok(if_ours(job_object(&object(None)), false)),
         );
         let create = action(resource(Operation::Create), false);
         check(
@@ -251,7 +278,7 @@ mod tests {
         check(
             &create,
             &recorded(Failed, true, None),
-            Ok(Undo::DeleteIfOurs(object(None))),
+            Ok(if_ours(object(None), false)),
         );
         check(
             &action(resource(Operation::Delete), false),
@@ -282,7 +309,7 @@ mod tests {
         check(
             &apply,
             &with(StepPhase::Failed, false, ABSENT),
-            Ok(Undo::DeleteIfOurs(object(None))),
+            Ok(if_ours(object(None), true)),
         );
         check(&apply, &with(StepPhase::Failed, false, "u"), Err("was there"));
     }

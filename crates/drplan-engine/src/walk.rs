@@ -1,8 +1,8 @@
 //! The pass over the graph: what may begin begins, what cannot is skipped, what runs goes on.
 
 use drplan_api::{
-    canonical::{PlanFailurePolicy, Work},
-    status::{ActionStatus, ExecutionPhase, StepPhase},
+    canonical::PlanFailurePolicy,
+    status::{ActionStatus, ExecutionPhase, StepPhase, WorkflowExecution},
 };
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     fold::Fold,
     graph::{ActionIndex, Needs, Node, Step},
     look::Known,
-    phases::{has_begun, is_doomed, stage_phase, workflow_phase},
+    phases::{has_begun, has_passed, is_doomed, stage_phase, workflow_phase},
     render::{self, Attempt},
     run::{Run, action_indices, action_status, action_status_mut},
 };
@@ -110,10 +110,9 @@ impl Fold<'_> {
         let mut gate = Gate::Open;
         for (id, needs) in &node.after {
             let before = run.graph.nodes[*id].step;
-            let phase = self.phase(before);
-            if !phase.is_ended() {
+            if !self.phase(before).is_ended() {
                 gate = Gate::Wait;
-            } else if *needs == Needs::Success && phase != StepPhase::Succeeded {
+            } else if *needs == Needs::Success && !self.has_passed(before) {
                 // The first cause, not that its victim was skipped.
                 return match &gates[*id] {
                     Gate::Shut(cause) => Gate::Shut(cause.clone()),
@@ -130,7 +129,10 @@ impl Fold<'_> {
     fn failed_beside(&self, run: &Run, step: Step) -> Option<String> {
         let stages = &self.status.stage_statuses;
         match step {
-            Step::Stage(_) if run.snapshot.failure_policy == PlanFailurePolicy::Stop => {
+            // A Revert goes no further back than what could be undone.
+            Step::Stage(_)
+                if run.reverted.is_some() || run.snapshot.failure_policy == PlanFailurePolicy::Stop =>
+            {
                 let failed = stages
                     .iter()
                     .find(|stage| stage.workflow_executions.iter().any(is_doomed))?;
@@ -178,6 +180,22 @@ impl Fold<'_> {
         phase.unwrap_or(StepPhase::Pending)
     }
 
+    /// Whether what waits for the success of `step`, which has ended, may begin.
+    fn has_passed(&self, step: Step) -> bool {
+        let stages = &self.status.stage_statuses;
+        let all = |workflow: &WorkflowExecution| workflow.action_statuses.iter().all(has_passed);
+        match step {
+            Step::Stage(stage) => stages
+                .get(stage)
+                .is_some_and(|stage| stage.workflow_executions.iter().all(all)),
+            Step::Workflow(stage, workflow) => stages
+                .get(stage)
+                .and_then(|stage| stage.workflow_executions.get(workflow))
+                .is_some_and(all),
+            Step::Action(at) => action_status(&self.status, at).is_some_and(has_passed),
+        }
+    }
+
     fn describe(&self, step: Step) -> String {
         let stages = &self.status.stage_statuses;
         match step {
@@ -214,7 +232,8 @@ impl Fold<'_> {
 
     /// Records the intent of the first attempt and asks for its effect.
     fn start(&mut self, run: &Run, at: ActionIndex) -> Result<(), IllegalTransition> {
-        let is_call = matches!(run.action(at).doing.work, Work::Http(_));
+        let task = run.task(at);
+        let is_call = task.is_call();
         if is_call && self.http_places == 0 {
             self.waiting_on.push(WaitingOn::HttpPlace(run.path(at)));
             if let Some(action) = action_status_mut(&mut self.status, at) {
@@ -224,7 +243,7 @@ impl Fold<'_> {
         }
         let now = self.now;
         let attempt = Attempt {
-            number: 1,
+            number: run.earlier_attempts(at) + 1,
             time: now,
             first_start: now,
         };
@@ -232,6 +251,7 @@ impl Fold<'_> {
             Ok(Known::Enough) => attempt,
             Ok(Known::Found(attempt)) => attempt,
             Ok(Known::Asked) => return Ok(()),
+            Ok(Known::NothingToUndo(why)) => return self.skip_undo(at, why),
             Ok(Known::Failed(failure)) => {
                 self.begin_attempt(at, attempt)?;
                 return self.failed_attempt(at, &failure);
@@ -248,9 +268,9 @@ impl Fold<'_> {
             }
             Ok(rendered) => {
                 let action = self.begin_attempt(at, attempt)?;
-                render::record_target(&mut action.outputs, &run.action(at).doing.work, rendered.target);
+                render::record_target(&mut action.outputs, task, rendered.target);
                 self.http_places -= usize::from(is_call);
-                self.emit(run, at, 1, rendered.command);
+                self.emit(run, at, attempt.number, rendered.command);
                 Ok(())
             }
         }
@@ -268,8 +288,8 @@ impl Fold<'_> {
         action.message.clear();
         action.attempts = attempt.number;
         action.attempt_time = Some(attempt.time);
-        let name = self.announced_name(at);
-        self.announce_action(Level::Info, "ActionStarted", format!("Action {name} started"), at);
+        let told = format!("{} started", self.subject(at));
+        self.announce_action(Level::Info, "ActionStarted", told, at);
         let unknown = IllegalTransition {
             phase: StepPhase::Skipped,
             event: ActionEvent::Started,

@@ -142,8 +142,8 @@ fn check(context: &Context, entry: &PlanEntry) -> Result<Problems, Problems> {
     Ok(entry.warnings.iter().cloned().chain(compiled.warnings).collect())
 }
 
-/// Whether some successful Execute of the plan exists. An end that the history holds counts before the watch tells
-/// of it.
+/// Whether some successful Execute of the plan exists that is not wholly undone. An end that the history holds counts
+/// before the watch tells of it.
 fn is_executed(context: &Context, entry: &PlanEntry, status: &DRPlanStatus) -> bool {
     context.index.executions_of(&entry.key()).iter().any(|card| {
         let succeeded = card.phase() == Some(ExecutionPhase::Succeeded)
@@ -153,7 +153,7 @@ fn is_executed(context: &Context, entry: &PlanEntry, status: &DRPlanStatus) -> b
                 && entry.phase == ExecutionPhase::Succeeded
                 && entry.operation_type == "Execute"
         });
-        succeeded || entered
+        (succeeded || entered) && !card.status.is_undone
     })
 }
 

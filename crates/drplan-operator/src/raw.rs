@@ -103,6 +103,8 @@ pub struct Glance {
     pub completion_time: Option<String>,
     /// The process that acts on it, as stored.
     pub process: Option<String>,
+    /// Whether a Revert has undone it wholly.
+    pub is_undone: bool,
 }
 
 impl StatusPart for Glance {
@@ -130,6 +132,11 @@ impl<'de> Visitor<'de> for GlanceVisitor {
                 "epoch" => {
                     let epoch = map.next_value::<Value>()?;
                     glance.process = epoch.get("process").and_then(Value::as_str).map(str::to_owned);
+                    continue;
+                }
+                "undone" => {
+                    let undone = map.next_value::<Value>()?;
+                    glance.is_undone = undone.get("wholly").and_then(Value::as_bool) == Some(true);
                     continue;
                 }
                 _ => {

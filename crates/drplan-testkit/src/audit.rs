@@ -156,7 +156,9 @@ impl Audit {
             _ => text.find('\n').map_or(text.len(), |end| end + 1),
         };
         // What follows the last line break is still being written.
-        let complete = text[begin..].rfind('\n').map_or("", |end| &text[begin..begin + end]);
+        let complete = text[begin..]
+            .rfind('\n')
+            .map_or("", |end| &text[begin..begin + end]);
         let parse =
             |line| serde_json::from_str(line).with_context(|| format!("unreadable audit entry: {line}"));
         complete

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -37,7 +38,8 @@ pub enum Direction {
     Both,
     /// Requests do not reach the server.
     ToServer,
-    /// Requests reach the server and take effect; their answers do not reach the client.
+    /// Requests reach the server and take effect; their answers do not reach the client. The greeting of a new
+    /// connection (TLS) does, or no request could be sent on it.
     ToClient,
 }
 
@@ -213,10 +215,41 @@ async fn connect(client: TcpStream, server: SocketAddr, mut modes: watch::Receiv
     };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
+    let greeting = Greeting::default();
     tokio::join!(
-        pump(from_client, to_server, modes.clone(), Direction::ToServer),
-        pump(from_server, to_client, modes, Direction::ToClient),
+        pump(
+            from_client,
+            to_server,
+            modes.clone(),
+            Direction::ToServer,
+            &greeting
+        ),
+        pump(from_server, to_client, modes, Direction::ToClient, &greeting),
     );
+}
+
+/// How far a connection is: with TLS, greeted once the client has spoken, the server answered, and the client spoken
+/// again; else from the first word.
+#[derive(Default)]
+struct Greeting {
+    has_answer: AtomicBool,
+    is_over: AtomicBool,
+}
+
+/// What the first message of TLS begins with.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+impl Greeting {
+    /// This was read from the side that sends this way. Whether it belongs to the greeting.
+    fn heard(&self, said: &[u8], direction: Direction) -> bool {
+        let has_answer = self.has_answer.load(Ordering::SeqCst);
+        if direction == Direction::ToClient {
+            self.has_answer.store(true, Ordering::SeqCst);
+        } else if has_answer || said.first() != Some(&TLS_HANDSHAKE) {
+            self.is_over.store(true, Ordering::SeqCst);
+        }
+        !self.is_over.load(Ordering::SeqCst)
+    }
 }
 
 /// Hands on until either side closes. Half-closed connections stay half open, as through a network.
@@ -225,9 +258,17 @@ async fn pump(
     mut to: impl AsyncWrite + Unpin,
     mut modes: watch::Receiver<ProxyMode>,
     direction: Direction,
+    greeting: &Greeting,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        let greets = greeting.heard(&buffer[..length], direction) && direction == Direction::ToClient;
+        if greets && *modes.borrow() == ProxyMode::Hang(Direction::ToClient) {
+            if to.write_all(&buffer[..length]).await.is_err() {
+                return;
+            }
+            continue;
+        }
         let Some(delay) = until_open(&mut modes, direction).await else {
             return;
         };

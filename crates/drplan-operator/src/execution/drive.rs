@@ -25,6 +25,7 @@ use crate::{
         orders::{Orders, is_ordered},
         tell::tell,
         under_way::{Notice, PROOF_AGE_MAX, Performer, UnderWay},
+        undone,
     },
     fault,
     index::Card,
@@ -292,6 +293,17 @@ impl Drive {
 
     /// Writes the step's status and tells what happened.
     async fn persist(&mut self, step: &Step) -> Persisted {
+        if step.status.phase.is_terminal() {
+            match undone::enter(&self.context, &self.record.meta, &step.status).await {
+                Ok(()) => {}
+                Err(StoreError::Conflict | StoreError::Gone) => return Persisted::Overtaken,
+                Err(error) => {
+                    self.log_unanswered(&error);
+                    self.tell_refusal(&error);
+                    return Persisted::InDoubt;
+                }
+            }
+        }
         let (before, after) = self.fault_points(step);
         fault::point(before).await;
         // It proves what held when it was asked for: this process may stand still before it learns of the answer.

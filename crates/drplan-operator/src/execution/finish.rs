@@ -110,7 +110,7 @@ async fn set_ttls(context: &Context, run: &Run, status: &DRPlanExecutionStatus) 
         else {
             continue;
         };
-        let Work::Job(job) = &run.action(at).doing.work else {
+        let Some(Work::Job(job)) = run.written(at).map(|doing| &doing.work) else {
             continue;
         };
         let (Some(ttl), Some(made)) = (&job.ttl_seconds_after_finished, &action.outputs.job_ref) else {

@@ -6,7 +6,7 @@ use drplan_api::{
     DRPlanExecutionStatus,
     status::{ExecutionPhase, StepPhase},
 };
-use drplan_engine::{Run, SnapshotError, action_indices, action_status};
+use drplan_engine::{SnapshotError, action_indices, action_status};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -95,19 +95,16 @@ pub async fn claim(
             return Ok(Claimed::Not(record.meta.resource_version));
         }
     }
-    let run = match &status.snapshot {
-        None => Err("SnapshotLost: the status names no snapshot".to_owned()),
-        Some(reference) => match snapshots::load(context, &record, reference).await? {
-            Ok(snapshot) => Ok(Run::new(snapshot)),
-            Err(Lost::Unusable {
-                source: SnapshotError::UnsupportedFormat { found, .. },
-                ..
-            }) => {
-                unsupported::tell(context, &record, "snapshot", found);
-                return Ok(Claimed::Not(record.meta.resource_version));
-            }
-            Err(lost) => Err(lost.to_string()),
-        },
+    let run = match snapshots::load_run(context, &record, &status).await? {
+        Ok(run) => Ok(run),
+        Err(Lost::Unusable {
+            source: SnapshotError::UnsupportedFormat { found, .. },
+            ..
+        }) => {
+            unsupported::tell(context, &record, "snapshot", found);
+            return Ok(Claimed::Not(record.meta.resource_version));
+        }
+        Err(lost) => Err(lost.to_string()),
     };
     let mut is_doubted = false;
     let run = match run {

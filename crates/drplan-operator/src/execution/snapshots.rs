@@ -1,9 +1,12 @@
 //! Snapshots as ControllerRevisions: their data cannot be changed, and they go with their execution.
 
-use drplan_api::{labels, status::SnapshotRef};
-use drplan_engine::{Snapshot, SnapshotError, snapshot::sha256_hex};
-use k8s_openapi::api::apps::v1::ControllerRevision;
-use kube::{Api, api::PostParams};
+use drplan_api::{DRPlanExecutionStatus, labels, status::SnapshotRef};
+use drplan_engine::{Reverted, Run, Snapshot, SnapshotError, snapshot::sha256_hex};
+use k8s_openapi::{api::apps::v1::ControllerRevision, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
 use serde_json::json;
 
 use crate::{
@@ -15,6 +18,9 @@ use crate::{
 /// Why a snapshot cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
+    /// The record names none.
+    #[error("SnapshotLost: the status names no snapshot")]
+    Unnamed,
     /// The object is gone or not this execution's.
     #[error("SnapshotLost: ControllerRevision `{name}` is gone")]
     Gone {
@@ -31,45 +37,64 @@ pub enum Lost {
     },
 }
 
-/// Stores `snapshot` for `record`, or finds the one that was stored before. The stored one counts.
+/// Stores `text` as the snapshot of `record`, or finds the one that was stored before. Returns what is stored: that counts,
+/// even if the plan was edited since.
 ///
 /// # Errors
 /// [`StoreError`]; `Conflict` if the name is taken by something else.
 pub async fn store(
     context: &Context,
     record: &Record,
-    snapshot: &Snapshot,
-) -> Result<(SnapshotRef, Snapshot), StoreError> {
+    text: &str,
+) -> Result<(SnapshotRef, String), StoreError> {
     let (namespace, name) = (record.key().0, name_of(record));
-    let text = snapshot.to_text();
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &namespace);
-    let object = revision(record, &name, &text)?;
-    match bounded(api.create(&PostParams::default(), &object)).await {
-        Ok(_) => Ok((
-            SnapshotRef {
-                name,
-                sha256: sha256_hex(text.as_bytes()),
-            },
-            snapshot.clone(),
-        )),
-        // Made by an earlier try; what it holds is what the run uses, even if the plan was edited since.
+    let object = revision(record, &name, text)?;
+    let text = match bounded(api.create(&PostParams::default(), &object)).await {
+        Ok(_) => text.to_owned(),
         Err(StoreError::Conflict) => {
-            let stored = bounded(api.get_opt(&name))
-                .await?
-                .and_then(|object| text_of(record, object));
-            let text = stored.ok_or(StoreError::Conflict)?;
-            let sha256 = sha256_hex(text.as_bytes());
-            let snapshot = Snapshot::from_text(&text, &sha256).map_err(|error| StoreError::Refused {
-                code: 0,
-                message: crate::store::chain(&error),
-            })?;
-            Ok((SnapshotRef { name, sha256 }, snapshot))
+            let stored = bounded(api.get_opt(&name)).await?;
+            stored
+                .and_then(|object| text_of(record, object))
+                .ok_or(StoreError::Conflict)?
         }
-        Err(error) => Err(error),
-    }
+        Err(error) => return Err(error),
+    };
+    let sha256 = sha256_hex(text.as_bytes());
+    Ok((SnapshotRef { name, sha256 }, text))
 }
 
-/// Loads the snapshot that the status of `record` names.
+/// Loads the run of `record` from the snapshot that its `status` names; that of a Revert also from the one of the
+/// execution it undoes.
+///
+/// # Errors
+/// [`StoreError`] if it cannot be read now; inside, [`Lost`] if it never can.
+pub async fn load_run(
+    context: &Context,
+    record: &Record,
+    status: &DRPlanExecutionStatus,
+) -> Result<Result<Run, Lost>, StoreError> {
+    let Some(reference) = &status.snapshot else {
+        return Ok(Err(Lost::Unnamed));
+    };
+    if status.reverts.is_none() {
+        return Ok(load(context, record, reference).await?.map(Run::new));
+    }
+    let facts = match read(context, record, reference).await? {
+        Ok(text) => Reverted::from_text(&text, &reference.sha256),
+        Err(lost) => return Ok(Err(lost)),
+    };
+    let facts = match facts {
+        Ok(facts) => facts,
+        Err(source) => return Ok(Err(unusable(&reference.name, source))),
+    };
+    let of_target = facts.snapshot.clone();
+    Ok(load(context, record, &of_target).await?.and_then(|snapshot| {
+        Run::revert(snapshot, facts).map_err(|source| unusable(&of_target.name, source))
+    }))
+}
+
+/// Loads the snapshot `reference`, of which `record` is an owner.
 ///
 /// # Errors
 /// [`StoreError`] if it cannot be read now; inside, [`Lost`] if it never can.
@@ -78,15 +103,62 @@ pub async fn load(
     record: &Record,
     reference: &SnapshotRef,
 ) -> Result<Result<Snapshot, Lost>, StoreError> {
+    let text = read(context, record, reference).await?;
+    Ok(text.and_then(|text| {
+        Snapshot::from_text(&text, &reference.sha256).map_err(|source| unusable(&reference.name, source))
+    }))
+}
+
+/// Why the snapshot `name` cannot be used.
+pub fn unusable(name: &str, source: SnapshotError) -> Lost {
+    Lost::Unusable {
+        name: name.to_owned(),
+        source,
+    }
+}
+
+async fn read(
+    context: &Context,
+    record: &Record,
+    reference: &SnapshotRef,
+) -> Result<Result<String, Lost>, StoreError> {
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &record.key().0);
     let name = reference.name.clone();
-    let Some(text) = bounded(api.get_opt(&name))
-        .await?
-        .and_then(|object| text_of(record, object))
-    else {
+    let stored = bounded(api.get_opt(&name)).await?;
+    let text = stored.and_then(|object| text_of(record, object));
+    Ok(text.ok_or(Lost::Gone { name }))
+}
+
+/// Makes `other` an owner of the snapshot `reference` of `record`, so that it goes when both are gone.
+///
+/// # Errors
+/// [`StoreError`] if that cannot be done now; inside, [`Lost`] if it never can.
+pub async fn share(
+    context: &Context,
+    record: &Record,
+    reference: &SnapshotRef,
+    other: &Record,
+) -> Result<Result<(), Lost>, StoreError> {
+    let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &record.key().0);
+    let name = reference.name.clone();
+    let Some(object) = bounded(api.get_opt(&name)).await? else {
         return Ok(Err(Lost::Gone { name }));
     };
-    Ok(Snapshot::from_text(&text, &reference.sha256).map_err(|source| Lost::Unusable { name, source }))
+    if !is_owned_by(record, &object) {
+        return Ok(Err(Lost::Gone { name }));
+    }
+    if is_owned_by(other, &object) {
+        return Ok(Ok(()));
+    }
+    let mut owners = object.metadata.owner_references.unwrap_or_default();
+    owners.push(owner(other));
+    let patch = json!({"metadata": {
+        "uid": object.metadata.uid,
+        "resourceVersion": object.metadata.resource_version,
+        "ownerReferences": owners,
+    }});
+    bounded(api.patch(&name, &PatchParams::default(), &Patch::Merge(patch))).await?;
+    Ok(Ok(()))
 }
 
 /// The snapshot's name: that of the execution, and what tells it from a later one of the same name.
@@ -102,12 +174,7 @@ fn revision(record: &Record, name: &str, text: &str) -> Result<ControllerRevisio
             "name": name,
             "namespace": record.key().0,
             "labels": {labels::EXECUTION: record.name()},
-            "ownerReferences": [{
-                "apiVersion": "dr.bkbcs.tencent.com/v1alpha1",
-                "kind": "DRPlanExecution",
-                "name": record.name(),
-                "uid": record.uid(),
-            }],
+            "ownerReferences": [owner(record)],
         },
         "revision": 1,
         // Text, so that the bytes that were hashed are the bytes that are read.
@@ -119,13 +186,23 @@ fn revision(record: &Record, name: &str, text: &str) -> Result<ControllerRevisio
     })
 }
 
+fn owner(record: &Record) -> OwnerReference {
+    OwnerReference {
+        api_version: "dr.bkbcs.tencent.com/v1alpha1".to_owned(),
+        kind: "DRPlanExecution".to_owned(),
+        name: record.name().to_owned(),
+        uid: record.uid().to_owned(),
+        ..OwnerReference::default()
+    }
+}
+
+fn is_owned_by(record: &Record, object: &ControllerRevision) -> bool {
+    let owners = object.metadata.owner_references.iter().flatten();
+    owners.into_iter().any(|owner| owner.uid == record.uid())
+}
+
 fn text_of(record: &Record, object: ControllerRevision) -> Option<String> {
-    let ours = object
-        .metadata
-        .owner_references
-        .iter()
-        .flatten()
-        .any(|owner| owner.uid == record.uid());
+    let ours = is_owned_by(record, &object);
     let text = object.data?.0.get("snapshot")?.as_str()?.to_owned();
     ours.then_some(text)
 }

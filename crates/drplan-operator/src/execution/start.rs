@@ -1,14 +1,9 @@
-//! Whether an execution may begin, and all that is stored before its first effect.
+//! Whether an execution may begin, and its end if it may not.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use drplan_api::{
-    DRPlanExecutionStatus, Problem, ProblemKind,
-    canonical::{Plan, Request, RunOperation},
-    labels,
-    status::ExecutionPhase,
-};
-use drplan_engine::{ExecutionSource, PlanSource, Run, WorkflowSource, compile, derive, workflow_keys};
+use drplan_api::{DRPlanExecutionStatus, labels, status::ExecutionPhase};
+use drplan_engine::derive;
 use serde_json::json;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -19,27 +14,22 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock,
     context::Context,
-    desk::{self, LockAnswer},
     events::EventNote,
-    execution::{drive::Drive, finish, snapshots, unsupported},
+    execution::{drive::Drive, finish, unsupported},
     fault,
-    index::{Card, Key, PlanEntry, WorkflowEntry},
-    record::{Progress, Record, Recorded, execution_labels, finalizers},
+    index::{Card, Key},
+    record::{Progress, Record, Recorded, execution_labels},
     says,
     store::StoreError,
 };
 
 /// How long an execution waits for a plan or workflow that does not exist.
 const MISSING_PATIENCE: Duration = Duration::from_secs(30);
-/// The wait before a look at what is expected to change soon: a command on the plan, a workflow that is missing.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// The first and the longest wait after an API server that did not answer.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// The wait after somebody else's write: nobody notices it, and a conflict that never ends does not spin.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(10);
-/// Edits in a row after which everything is looked at anew.
-const EDITS_MAX: usize = 20;
 
 /// What became of the wish to begin.
 pub enum Begun {
@@ -51,7 +41,7 @@ pub enum Begun {
 }
 
 /// What one look decided.
-enum Look {
+pub(super) enum Look {
     Ready(Box<Drive>),
     Over,
     /// Look again when something changes, or after this.
@@ -124,11 +114,11 @@ fn after(error: &StoreError, backoff: &mut Duration) -> Duration {
     }
 }
 
-struct Starting {
-    context: Arc<Context>,
-    place: Option<OwnedSemaphorePermit>,
+pub(super) struct Starting {
+    pub(super) context: Arc<Context>,
+    pub(super) place: Option<OwnedSemaphorePermit>,
     missing_since: Option<Instant>,
-    cards: watch::Receiver<Arc<Card>>,
+    pub(super) cards: watch::Receiver<Arc<Card>>,
 }
 
 impl Starting {
@@ -192,13 +182,6 @@ impl Starting {
                 });
             }
         };
-        if let RunOperation::Revert { .. } = request.operation {
-            let message = "Revert is not available in this release".to_owned();
-            return Ok(Look::Refuse {
-                reason: "Unsupported",
-                message,
-            });
-        }
         if self.place.is_none() {
             self.place = Arc::clone(&self.context.running_places).try_acquire_owned().ok();
         }
@@ -216,128 +199,8 @@ impl Starting {
         self.context.settings.start_deadline.min(Duration::from_secs(5))
     }
 
-    /// Compiles, takes the lock, stores the snapshot.
-    async fn prepare(&mut self, record: &Record, request: &Request) -> Result<Look, StoreError> {
-        let (namespace, name) = record.key();
-        let Some(raw) = self.context.stores.plans.get(&namespace, &request.plan).await? else {
-            return Ok(self.missing(format!(
-                "plan `{}` does not exist in namespace {namespace}; create it",
-                request.plan
-            )));
-        };
-        let entry = PlanEntry::of(raw);
-        let plan = match &entry.plan {
-            Ok(plan) => plan,
-            Err(problems) => return Ok(invalid_plan(&request.plan, says::problems(problems))),
-        };
-        if plan.suspend {
-            let message = format!(
-                "plan `{}` is suspended; set spec.suspend to false, then create a new execution",
-                request.plan
-            );
-            return Ok(Look::Refuse {
-                reason: "PlanSuspended",
-                message,
-            });
-        }
-        let workflows = self.read_workflows(plan, &namespace).await?;
-        let settings = &self.context.settings;
-        let source = PlanSource {
-            namespace: &namespace,
-            name: &request.plan,
-            plan,
-            workflows: &workflows,
-            service_account_name: plan
-                .service_account_name
-                .as_deref()
-                .or(settings.default_service_account.as_deref()),
-            served_namespaces: settings.served(),
-        };
-        let execution = ExecutionSource {
-            name: &name,
-            uid: record.uid(),
-            params: &request.params,
-        };
-        let compiled = match compile(&source, &execution) {
-            Ok(compiled) => compiled,
-            Err(problems) if problems.iter().any(is_missing) => {
-                return Ok(self.missing(says::problems(&problems)));
-            }
-            Err(problems) => return Ok(invalid_plan(&request.plan, says::problems(&problems))),
-        };
-        let record = &self.mark_started(record, request).await?;
-        let run = desk::Run {
-            namespace: namespace.clone(),
-            name: name.clone(),
-            uid: record.uid().to_owned(),
-            plan: request.plan.clone(),
-            operation: request.operation.name().to_owned(),
-        };
-        match desk::lock(&self.context, &run).await? {
-            LockAnswer::Taken => {}
-            LockAnswer::Busy(other) => {
-                let message = format!("Plan has an execution in progress: {other}");
-                return Ok(Look::Refuse {
-                    reason: "PlanBusy",
-                    message,
-                });
-            }
-            LockAnswer::AlreadyRan => return Ok(already_ran(record)),
-            LockAnswer::PlanGone => {
-                return Ok(self.missing(format!(
-                    "plan `{}` does not exist or is being deleted",
-                    request.plan
-                )));
-            }
-            LockAnswer::CommandPending => {
-                self.context.queues.plans.push((namespace, request.plan.clone()));
-                return Ok(Look::Wait(LOOK_AGAIN));
-            }
-            LockAnswer::Unreadable(problem) => return Ok(invalid_plan(&request.plan, problem)),
-        }
-        fault::point("before-snapshot").await;
-        let (reference, snapshot) = snapshots::store(&self.context, record, &compiled.snapshot).await?;
-        fault::point("after-snapshot").await;
-        let run = Run::new(snapshot);
-        let mut status = run.initial_status();
-        status.snapshot = Some(reference);
-        status.epoch = Some(self.context.epoch.clone());
-        let cards = self.cards.clone();
-        let drive = Drive::begin(
-            Arc::clone(&self.context),
-            record.clone(),
-            status,
-            run,
-            self.place.take(),
-            cards,
-        );
-        Ok(Look::Ready(Box::new(drive)))
-    }
-
-    async fn read_workflows(
-        &self,
-        plan: &Plan,
-        namespace: &str,
-    ) -> Result<BTreeMap<Key, WorkflowSource>, StoreError> {
-        let keys = workflow_keys(plan, namespace).into_iter();
-        let served = keys.filter(|key| {
-            self.context
-                .settings
-                .served()
-                .is_none_or(|served| served.contains(&key.0))
-        });
-        let reads = served.map(|key| async move {
-            let raw = self.context.stores.workflows.get(&key.0, &key.1).await?;
-            let source = raw.map_or(WorkflowSource::Missing, |raw| WorkflowEntry::of(raw).source);
-            Ok((key, source))
-        });
-        futures::future::try_join_all(reads)
-            .await
-            .map(|found| found.into_iter().collect())
-    }
-
     /// Something that the plan needs does not exist: it is awaited for a while.
-    fn missing(&mut self, message: String) -> Look {
+    pub(super) fn missing(&mut self, message: String) -> Look {
         let since = *self.missing_since.get_or_insert_with(Instant::now);
         if since.elapsed() < MISSING_PATIENCE {
             Look::Pending(format!("waiting: {message}"))
@@ -347,46 +210,6 @@ impl Starting {
                 message,
             }
         }
-    }
-
-    /// Writes on the execution under which UID it was started, its labels and the finalizer.
-    async fn mark_started(&self, record: &Record, request: &Request) -> Result<Record, StoreError> {
-        let wanted = execution_labels(&request.plan, request.operation.name());
-        if record.has_labels(&wanted)
-            && record.has_finalizer()
-            && record.annotation(labels::STARTED_UID).is_some()
-        {
-            return Ok(record.clone());
-        }
-        fault::point("before-metadata").await;
-        let executions = &self.context.stores.executions;
-        let mut meta = record.meta.clone();
-        for _ in 0..EDITS_MAX {
-            let patch = json!({
-                "annotations": {labels::STARTED_UID: record.uid()},
-                "labels": wanted,
-                "finalizers": finalizers(&meta, true),
-            });
-            match executions.merge_metadata(&meta, patch).await {
-                Ok(raw) => {
-                    fault::point("after-metadata").await;
-                    return Ok(Record::of(raw));
-                }
-                Err(StoreError::Conflict) => {}
-                Err(error) => return Err(error),
-            }
-            // Somebody edits labels or annotations; what was decided holds as long as nothing else has changed.
-            let (namespace, name) = record.key();
-            let Some(raw) = executions.get(&namespace, &name).await? else {
-                return Err(StoreError::Gone);
-            };
-            let newer = Record::of(raw);
-            if !newer.asks_the_same_as(record) {
-                return Err(StoreError::Conflict);
-            }
-            meta = newer.meta;
-        }
-        Err(StoreError::Conflict)
     }
 
     /// Writes the labels by which people find the executions of a plan, on one that ends without having begun.
@@ -482,7 +305,7 @@ impl Starting {
     }
 }
 
-fn already_ran(record: &Record) -> Look {
+pub(super) fn already_ran(record: &Record) -> Look {
     let message = format!(
         "an execution named `{}` was started before, this is a copy of it; create one under a new name to run the plan again",
         record.name()
@@ -491,18 +314,6 @@ fn already_ran(record: &Record) -> Look {
         reason: "AlreadyRan",
         message,
     }
-}
-
-fn invalid_plan(plan: &str, problems: String) -> Look {
-    Look::Refuse {
-        reason: "PlanInvalid",
-        message: format!("plan `{plan}` cannot run: {problems}"),
-    }
-}
-
-/// Whether what is wrong may be mended by creating a workflow.
-fn is_missing(problem: &Problem) -> bool {
-    matches!(problem.kind, ProblemKind::Unknown { what: "workflow", .. })
 }
 
 fn says_duration(duration: Duration) -> String {

@@ -6,21 +6,12 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use crate::{
-    fixtures::{Action, action_of, apply_plan, create, execution, execution_until, phases, released, text},
+    fixtures::{
+        action_of, apply_plan, config_map, create, execution, execution_until, phases, released, resource,
+        text,
+    },
     shared,
 };
-
-fn resource(name: &str, operation: &str, manifest: &str) -> Action {
-    Action(json!({
-        "name": name,
-        "type": "KubernetesResource",
-        "resource": {"operation": operation, "manifest": manifest},
-    }))
-}
-
-fn config_map(name: &str, data: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  {data}\n")
-}
 
 #[tokio::test]
 async fn objects_are_created_applied_patched_and_deleted() -> anyhow::Result<()> {

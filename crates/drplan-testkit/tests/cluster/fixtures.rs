@@ -123,6 +123,15 @@ impl Action {
         self.with("timeout", timeout.into())
     }
 
+    /// Undone by this, an action whose name does not count.
+    #[must_use]
+    pub(crate) fn undone_by(self, mut rollback: Action) -> Self {
+        if let Some(fields) = rollback.0.as_object_mut() {
+            fields.remove("name");
+        }
+        self.with("rollback", rollback.0)
+    }
+
     /// Tried again this often.
     #[must_use]
     pub(crate) fn retried(self, limit: u32, interval: &str) -> Self {
@@ -170,6 +179,29 @@ pub(crate) fn execution(name: &str, plan: &str) -> Manifest {
         name,
         json!({"planRef": plan, "operationType": "Execute"}),
     )
+}
+
+/// A Revert of this execution.
+pub(crate) fn revert(name: &str, plan: &str, target: &str) -> Manifest {
+    Manifest::new(
+        "DRPlanExecution",
+        name,
+        json!({"planRef": plan, "operationType": "Revert", "revertExecutionRef": target}),
+    )
+}
+
+/// An action on the object of `manifest`.
+pub(crate) fn resource(name: &str, operation: &str, manifest: &str) -> Action {
+    Action(json!({
+        "name": name,
+        "type": "KubernetesResource",
+        "resource": {"operation": operation, "manifest": manifest},
+    }))
+}
+
+/// A ConfigMap with one line of data.
+pub(crate) fn config_map(name: &str, data: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  {data}\n")
 }
 
 /// The objects of one of our kinds.

@@ -17,6 +17,7 @@ mod e2e_missing;
 mod e2e_namespaces;
 mod e2e_objects;
 mod e2e_places;
+mod e2e_revert;
 mod e2e_spellings;
 mod e2e_unreadable;
 mod e2e_writes;

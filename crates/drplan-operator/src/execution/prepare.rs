@@ -1,0 +1,292 @@
+//! What is stored before the first effect of a run: the mark of its start, the plan's lock, the snapshot.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use drplan_api::{
+    Problem, ProblemKind,
+    canonical::{Plan, Request, RunOperation},
+    labels,
+    status::SnapshotRef,
+};
+use drplan_engine::{ExecutionSource, PlanSource, Run, Snapshot, WorkflowSource, compile, workflow_keys};
+use serde_json::json;
+
+use crate::{
+    desk::{self, LockAnswer},
+    execution::{
+        drive::Drive,
+        revert::{Refusal, Wish},
+        snapshots,
+        start::{Look, Starting, already_ran},
+    },
+    fault,
+    index::{Key, PlanEntry, WorkflowEntry},
+    record::{Record, execution_labels, finalizers},
+    says,
+    store::{StoreError, chain},
+};
+
+/// The wait before a look at what is expected to change soon: a command on the plan, a workflow that is missing.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Edits in a row after which everything is looked at anew.
+const EDITS_MAX: usize = 20;
+
+/// Whether an execution got its plan's lock.
+enum Locked {
+    /// It did; this is the execution as written.
+    Taken(Box<Record>),
+    /// It did not, and this is what follows.
+    Not(Look),
+}
+
+impl From<Refusal> for Look {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refuse {
+            reason: refusal.reason,
+            message: refusal.message,
+        }
+    }
+}
+
+impl Starting {
+    /// Compiles or finds what is to be undone, takes the lock, stores the snapshot.
+    pub(super) async fn prepare(&mut self, record: &Record, request: &Request) -> Result<Look, StoreError> {
+        let (namespace, _) = record.key();
+        let Some(raw) = self.context.stores.plans.get(&namespace, &request.plan).await? else {
+            return Ok(self.missing(format!(
+                "plan `{}` does not exist in namespace {namespace}; create it",
+                request.plan
+            )));
+        };
+        let entry = PlanEntry::of(raw);
+        if entry.plan.as_ref().is_ok_and(|plan| plan.suspend) {
+            let message = format!(
+                "plan `{}` is suspended; set spec.suspend to false, then create a new execution",
+                request.plan
+            );
+            return Ok(Look::Refuse {
+                reason: "PlanSuspended",
+                message,
+            });
+        }
+        match &request.operation {
+            RunOperation::Execute => self.prepare_execute(record, request, &entry).await,
+            RunOperation::Revert {
+                target,
+                allow_partial,
+            } => {
+                let wish = Wish {
+                    namespace: &namespace,
+                    plan: &request.plan,
+                    target,
+                    allow_partial: *allow_partial,
+                };
+                self.prepare_revert(record, request, &wish).await
+            }
+        }
+    }
+
+    async fn prepare_execute(
+        &mut self,
+        record: &Record,
+        request: &Request,
+        entry: &PlanEntry,
+    ) -> Result<Look, StoreError> {
+        let (namespace, name) = record.key();
+        let plan = match &entry.plan {
+            Ok(plan) => plan,
+            Err(problems) => return Ok(invalid_plan(&request.plan, says::problems(problems))),
+        };
+        let workflows = self.read_workflows(plan, &namespace).await?;
+        let settings = &self.context.settings;
+        let source = PlanSource {
+            namespace: &namespace,
+            name: &request.plan,
+            plan,
+            workflows: &workflows,
+            service_account_name: plan
+                .service_account_name
+                .as_deref()
+                .or(settings.default_service_account.as_deref()),
+            served_namespaces: settings.served(),
+        };
+        let execution = ExecutionSource {
+            name: &name,
+            uid: record.uid(),
+            params: &request.params,
+        };
+        let compiled = match compile(&source, &execution) {
+            Ok(compiled) => compiled,
+            Err(problems) if problems.iter().any(is_missing) => {
+                return Ok(self.missing(says::problems(&problems)));
+            }
+            Err(problems) => return Ok(invalid_plan(&request.plan, says::problems(&problems))),
+        };
+        let record = match self.take_lock(record, request).await? {
+            Locked::Taken(record) => record,
+            Locked::Not(look) => return Ok(look),
+        };
+        fault::point("before-snapshot").await;
+        let (reference, text) =
+            snapshots::store(&self.context, &record, &compiled.snapshot.to_text()).await?;
+        fault::point("after-snapshot").await;
+        let snapshot =
+            Snapshot::from_text(&text, &reference.sha256).map_err(|error| StoreError::Refused {
+                code: 0,
+                message: chain(&error),
+            })?;
+        Ok(self.ready(&record, reference, Run::new(snapshot)))
+    }
+
+    /// Finds what is to be undone, takes the lock, finds it again, stores the snapshot. A Revert needs neither the plan's
+    /// workflows nor that it is valid.
+    async fn prepare_revert(
+        &mut self,
+        record: &Record,
+        request: &Request,
+        wish: &Wish<'_>,
+    ) -> Result<Look, StoreError> {
+        if let Err(refusal) = wish.target(&self.context).await? {
+            return Ok(refusal.into());
+        }
+        let record = match self.take_lock(record, request).await? {
+            Locked::Taken(record) => record,
+            Locked::Not(look) => return Ok(look),
+        };
+        // Another Revert of it may have ended before the lock was taken.
+        let target = match wish.target(&self.context).await? {
+            Ok(target) => target,
+            Err(refusal) => return Ok(refusal.into()),
+        };
+        fault::point("before-snapshot").await;
+        let (reference, run) = match target.store(&self.context, &record).await? {
+            Ok(stored) => stored,
+            Err(refusal) => return Ok(refusal.into()),
+        };
+        fault::point("after-snapshot").await;
+        Ok(self.ready(&record, reference, run))
+    }
+
+    /// Marks the execution as started and takes the plan's lock for it.
+    async fn take_lock(&mut self, record: &Record, request: &Request) -> Result<Locked, StoreError> {
+        let (namespace, name) = record.key();
+        let record = self.mark_started(record, request).await?;
+        let run = desk::Run {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            uid: record.uid().to_owned(),
+            plan: request.plan.clone(),
+            operation: request.operation.name().to_owned(),
+        };
+        let look = match desk::lock(&self.context, &run).await? {
+            LockAnswer::Taken => return Ok(Locked::Taken(Box::new(record))),
+            LockAnswer::Busy(other) => {
+                let message = format!("Plan has an execution in progress: {other}");
+                Look::Refuse {
+                    reason: "PlanBusy",
+                    message,
+                }
+            }
+            LockAnswer::AlreadyRan => already_ran(&record),
+            LockAnswer::PlanGone => self.missing(format!(
+                "plan `{}` does not exist or is being deleted",
+                request.plan
+            )),
+            LockAnswer::CommandPending => {
+                self.context.queues.plans.push((namespace, request.plan.clone()));
+                Look::Wait(LOOK_AGAIN)
+            }
+            LockAnswer::Unreadable(problem) => invalid_plan(&request.plan, problem),
+        };
+        Ok(Locked::Not(look))
+    }
+
+    fn ready(&mut self, record: &Record, reference: SnapshotRef, run: Run) -> Look {
+        let mut status = run.initial_status();
+        status.snapshot = Some(reference);
+        status.epoch = Some(self.context.epoch.clone());
+        let drive = Drive::begin(
+            Arc::clone(&self.context),
+            record.clone(),
+            status,
+            run,
+            self.place.take(),
+            self.cards.clone(),
+        );
+        Look::Ready(Box::new(drive))
+    }
+
+    async fn read_workflows(
+        &self,
+        plan: &Plan,
+        namespace: &str,
+    ) -> Result<BTreeMap<Key, WorkflowSource>, StoreError> {
+        let keys = workflow_keys(plan, namespace).into_iter();
+        let served = keys.filter(|key| {
+            self.context
+                .settings
+                .served()
+                .is_none_or(|served| served.contains(&key.0))
+        });
+        let reads = served.map(|key| async move {
+            let raw = self.context.stores.workflows.get(&key.0, &key.1).await?;
+            let source = raw.map_or(WorkflowSource::Missing, |raw| WorkflowEntry::of(raw).source);
+            Ok((key, source))
+        });
+        futures::future::try_join_all(reads)
+            .await
+            .map(|found| found.into_iter().collect())
+    }
+
+    /// Writes on the execution under which UID it was started, its labels and the finalizer.
+    async fn mark_started(&self, record: &Record, request: &Request) -> Result<Record, StoreError> {
+        let wanted = execution_labels(&request.plan, request.operation.name());
+        if record.has_labels(&wanted)
+            && record.has_finalizer()
+            && record.annotation(labels::STARTED_UID).is_some()
+        {
+            return Ok(record.clone());
+        }
+        fault::point("before-metadata").await;
+        let executions = &self.context.stores.executions;
+        let mut meta = record.meta.clone();
+        for _ in 0..EDITS_MAX {
+            let patch = json!({
+                "annotations": {labels::STARTED_UID: record.uid()},
+                "labels": wanted,
+                "finalizers": finalizers(&meta, true),
+            });
+            match executions.merge_metadata(&meta, patch).await {
+                Ok(raw) => {
+                    fault::point("after-metadata").await;
+                    return Ok(Record::of(raw));
+                }
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error),
+            }
+            // Somebody edits labels or annotations; what was decided holds as long as nothing else has changed.
+            let (namespace, name) = record.key();
+            let Some(raw) = executions.get(&namespace, &name).await? else {
+                return Err(StoreError::Gone);
+            };
+            let newer = Record::of(raw);
+            if !newer.asks_the_same_as(record) {
+                return Err(StoreError::Conflict);
+            }
+            meta = newer.meta;
+        }
+        Err(StoreError::Conflict)
+    }
+}
+
+fn invalid_plan(plan: &str, problems: String) -> Look {
+    Look::Refuse {
+        reason: "PlanInvalid",
+        message: format!("plan `{plan}` cannot run: {problems}"),
+    }
+}
+
+/// Whether what is wrong may be mended by creating a workflow.
+fn is_missing(problem: &Problem) -> bool {
+    matches!(problem.kind, ProblemKind::Unknown { what: "workflow", .. })
+}

@@ -31,5 +31,7 @@ pub const RETRIES_MAX: u32 = 100;
 pub const ACTION_MESSAGE_BYTES_MAX: usize = 256;
 /// Bytes of one stored HTTP response body, and of the end of a failed container's log.
 pub const OUTPUT_TEXT_BYTES_MAX: usize = 4 * 1024;
-/// Bytes of all stored bodies and log ends in one status; the rest goes into objects of their own.
+/// Bytes, as JSON, of all stored bodies and log ends in one status; the rest goes into objects of their own.
 pub const OUTPUT_TEXTS_BYTES_MAX: usize = 64 * 1024;
+/// Bytes, as JSON, of the lists that one Patch replaces and that are kept; larger ones are not kept.
+pub const REPLACED_BYTES_MAX: usize = 64 * 1024;

@@ -401,6 +401,9 @@ pub struct ActionStatus {
     /// What stood at its object's place when its intent was recorded: `absent`, or a UID.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
+    /// The ControllerRevision that holds the lists which its Patch replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced_stored_in: Option<String>,
     /// True if it made its object.
     #[serde(skip_serializing_if = "is_false")]
     pub created: bool,

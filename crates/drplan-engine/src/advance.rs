@@ -1,6 +1,9 @@
 //! Decides the next step of an execution.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use drplan_api::{
     ActionPath, Time,
@@ -13,6 +16,7 @@ use crate::{
     effect::{ActionEffect, EffectIdentity, Failure, Observation},
     fold::Fold,
     graph::ActionIndex,
+    kept::Kept,
     object::{Look, ObjectOutcome},
     run::Run,
 };
@@ -20,8 +24,12 @@ use crate::{
 /// All that the shell has seen and the record does not hold yet.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
+    /// The name of the execution.
+    pub execution: String,
     /// The UID of the execution.
     pub execution_uid: String,
+    /// What the run keeps beside its record.
+    pub kept: Kept,
     /// What commands brought, by action.
     pub results: BTreeMap<ActionIndex, Observation>,
     /// What looks that precede an intent found, by action.
@@ -93,6 +101,8 @@ pub struct CancelWish {
 pub struct Step {
     /// Persist this before performing `effects`, if it differs from what is persisted.
     pub status: DRPlanExecutionStatus,
+    /// Store these texts, by the names of their objects, before `status`, which refers to them.
+    pub to_keep: Vec<(String, Arc<str>)>,
     /// Ask these now, before anything is persisted; what they find lets more begin in the same write.
     pub inquiries: Vec<(ActionIndex, Inquiry)>,
     /// Perform these once `status` is persisted. One for an action that has another under way replaces it.

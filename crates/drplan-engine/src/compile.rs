@@ -373,8 +373,12 @@ fn warn_of_unused_values(
 }
 
 /// The most bytes that one action can add to a status besides its name, message and stored texts: its four times,
-/// counters, three object references with names of 253 characters at most one of which is ever used, and the keys.
-const ACTION_RECORD_BYTES: usize = 700;
+/// counters, three object references with names of 253 characters at most one of which is ever used, the names of up to
+/// two objects that keep texts, and the keys.
+const ACTION_RECORD_BYTES: usize = 900;
+/// The most bytes, besides the path, that a Revert enters about one action: a time, a counter, the name of the Revert,
+/// and the keys.
+const UNDONE_BYTES: usize = 200;
 
 fn check_size(run: &Run, problems: &mut Problems) {
     let snapshot = run.snapshot.to_text().len();
@@ -389,7 +393,15 @@ fn check_size(run: &Run, problems: &mut Problems) {
     let empty = serde_json::to_vec(&run.initial_status()).map_or(usize::MAX, |bytes| bytes.len());
     let actions = run.graph.actions().count();
     let full = actions.saturating_mul(ACTION_RECORD_BYTES + ACTION_MESSAGE_BYTES_MAX);
-    let status = empty.saturating_add(full).saturating_add(OUTPUT_TEXTS_BYTES_MAX);
+    let undone = run
+        .graph
+        .actions()
+        .map(|at| run.path(at).as_str().len() + UNDONE_BYTES);
+    let undone = undone.fold(0, usize::saturating_add);
+    let status = empty
+        .saturating_add(full)
+        .saturating_add(undone)
+        .saturating_add(OUTPUT_TEXTS_BYTES_MAX);
     if status > RECORD_BYTES_MAX {
         let kind = ProblemKind::RecordTooLarge {
             what: "the status",

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use drplan_api::{
     Time,
-    status::{DRPlanExecutionStatus, ObjectRef, Outputs},
+    status::{ObjectRef, Outputs},
 };
 use drplan_template::Value;
 
 use crate::{
     graph::ActionIndex,
-    run::{Run, action_status},
+    kept::{Facts, Kept},
+    run::action_status,
 };
 
 /// The top-level fields of the data, for checks: those a template may name.
@@ -45,7 +46,8 @@ pub const OUTPUT_FIELDS: [&str; 9] = [
 ///
 /// # Guarantees
 /// It depends on the run and on recorded facts alone, so it is the same after a crash.
-pub fn data(run: &Run, status: &DRPlanExecutionStatus, at: ActionIndex, timestamp: Time) -> Value {
+pub fn data(facts: Facts<'_>, at: ActionIndex, timestamp: Time) -> Value {
+    let Facts { run, status, .. } = facts;
     let start = match &run.reverted {
         None => status.start_time,
         Some(reverted) => reverted.start_time,
@@ -57,7 +59,7 @@ pub fn data(run: &Run, status: &DRPlanExecutionStatus, at: ActionIndex, timestam
     let text = |text: &str| Value::String(text.to_owned());
     let members = [
         ("params", params(&run.used(at).values)),
-        ("outputs", outputs(run, status, at)),
+        ("outputs", outputs(facts, at)),
         ("planName", text(&snapshot.plan)),
         ("planNamespace", text(&snapshot.namespace)),
         ("executionName", text(&snapshot.execution)),
@@ -87,13 +89,14 @@ pub fn params(values: &BTreeMap<String, serde_json::Value>) -> Value {
 
 /// `.outputs`: those of the actions before `at` in its workflow execution that have ended; in a Revert also of the action
 /// itself.
-fn outputs(run: &Run, status: &DRPlanExecutionStatus, at: ActionIndex) -> Value {
+fn outputs(facts: Facts<'_>, at: ActionIndex) -> Value {
+    let Facts { run, status, kept } = facts;
     if let Some(reverted) = &run.reverted {
         let ended = reverted
             .up_to(at)
             .iter()
             .filter(|action| action.recorded.phase.is_ended());
-        let named = ended.map(|action| (action.recorded.name.clone(), one(&action.recorded.outputs)));
+        let named = ended.map(|action| (action.recorded.name.clone(), one(&action.recorded.outputs, kept)));
         return Value::Map(named.collect());
     }
     let earlier = (0..at.action).map(|action| ActionIndex { action, ..at });
@@ -101,13 +104,20 @@ fn outputs(run: &Run, status: &DRPlanExecutionStatus, at: ActionIndex) -> Value 
         let recorded = action_status(status, earlier).filter(|recorded| recorded.phase.is_ended())?;
         Some((
             run.action(earlier).name.as_str().to_owned(),
-            one(&recorded.outputs),
+            one(&recorded.outputs, kept),
         ))
     });
     Value::Map(ended.collect())
 }
 
-fn one(outputs: &Outputs) -> Value {
+/// A text that is kept elsewhere and not at hand is missing.
+fn one(outputs: &Outputs, kept: &Kept) -> Value {
+    let text = |here: &Option<String>, elsewhere: &Option<String>| {
+        let there = elsewhere.as_ref().and_then(|name| kept.get(name));
+        here.clone()
+            .or_else(|| there.map(|text| text.to_string()))
+            .map(Value::String)
+    };
     let mut members = BTreeMap::new();
     let mut put = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -119,13 +129,13 @@ fn one(outputs: &Outputs) -> Value {
         outputs.status_code.map(|code| Value::Int(i64::from(code))),
     );
     put("duration", outputs.duration.clone().map(Value::String));
-    put("body", outputs.body.clone().map(Value::String));
+    put("body", text(&outputs.body, &outputs.body_stored_in));
     put("jobRef", outputs.job_ref.as_ref().map(reference));
     put(
         "exitCode",
         outputs.exit_code.map(|code| Value::Int(i64::from(code))),
     );
-    put("message", outputs.message.clone().map(Value::String));
+    put("message", text(&outputs.message, &outputs.message_stored_in));
     put(
         "localizationRef",
         outputs.localization_ref.as_ref().map(reference),

@@ -1,5 +1,7 @@
 //! One pass over record and observations: its state, its first steps, and the ways in which records change.
 
+use std::sync::Arc;
+
 use drplan_api::{
     Time,
     limits::ACTION_MESSAGE_BYTES_MAX,
@@ -12,6 +14,7 @@ use crate::{
     announce::{Announcement, Level},
     effect::{ActionEffect, EffectIdentity, FailureKind},
     graph::ActionIndex,
+    kept::Kept,
     retry,
     run::{Run, action_status, action_status_mut},
     settle,
@@ -30,6 +33,9 @@ pub(crate) struct Fold<'a> {
     pub(crate) http_places: usize,
     /// Actions that failed in this pass.
     pub(crate) failures: usize,
+    /// What the run keeps beside its record, and of it what is new.
+    pub(crate) kept: Kept,
+    pub(crate) to_keep: Vec<(String, Arc<str>)>,
     pub(crate) inquiries: Vec<(ActionIndex, Inquiry)>,
     pub(crate) effects: Vec<(ActionIndex, ActionEffect)>,
     pub(crate) announcements: Vec<Announcement>,
@@ -53,6 +59,8 @@ impl<'a> Fold<'a> {
             now,
             http_places: seen.http_places,
             failures: 0,
+            kept: seen.kept.clone(),
+            to_keep: Vec::new(),
             inquiries: Vec::new(),
             effects: Vec::new(),
             announcements: Vec::new(),

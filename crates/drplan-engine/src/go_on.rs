@@ -129,7 +129,7 @@ impl Fold<'_> {
         let began = action.attempt_time.unwrap_or(first_start);
         let timeout = match run {
             Some(run) => {
-                let data = data::data(run, &self.status, at, first_start);
+                let data = data::data(self.facts(run), at, first_start);
                 // It rendered when the Job was created, from the same data.
                 run.task(at)
                     .timeout(&data)
@@ -184,7 +184,7 @@ impl Fold<'_> {
             Ok(Known::Failed(failure)) => return self.failed_attempt(at, &failure),
             Err(error) => return self.fail(at, &error.to_string()),
         }
-        match render::render(run, &self.status, at, attempt) {
+        match render::render(self.facts(run), at, attempt) {
             Err(error) if unsent => self.fail(at, &error.to_string()),
             Err(error) => self.fail_unknown(at, &format!("{CUT_OFF}, and it cannot be repeated: {error}")),
             Ok(rendered) => {

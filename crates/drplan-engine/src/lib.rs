@@ -19,6 +19,7 @@ mod fold;
 mod go_on;
 pub mod graph;
 mod job_name;
+pub mod kept;
 mod look;
 pub mod object;
 mod object_render;
@@ -45,6 +46,7 @@ pub use compile::{
 };
 pub use explain::explain;
 pub use graph::ActionIndex;
+pub use kept::{Facts, Kept};
 pub use revert::{Reverted, undone_by};
 pub use run::{Run, action_indices, action_status};
 pub use settle::derive;

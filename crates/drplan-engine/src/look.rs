@@ -58,7 +58,7 @@ impl Fold<'_> {
         };
         let fresh = self.seen.looks.get(&at).filter(counts);
         let Some(Looked { asked_at, answer }) = fresh.cloned() else {
-            let Some(look) = render::look(run, &self.status, at, attempt)? else {
+            let Some(look) = render::look(self.facts(run), at, attempt)? else {
                 return Ok(Known::Enough);
             };
             self.ask(at, look);
@@ -67,10 +67,11 @@ impl Fold<'_> {
         match answer {
             Err(failure) => Ok(Known::Failed(failure)),
             Ok(ObjectOutcome::Written { .. } | ObjectOutcome::Deleted(_)) => Ok(Known::Enough),
-            Ok(ObjectOutcome::Found { before, marks, .. }) => {
+            Ok(ObjectOutcome::Found { before, marks, lists }) => {
                 if let Some(why) = self.is_foreign(run, at, &before, marks.as_ref()) {
                     return Ok(Known::NothingToUndo(why.to_owned()));
                 }
+                self.keep_replaced(at, &lists);
                 if let Some(action) = action_status_mut(&mut self.status, at) {
                     action.before = Some(match before {
                         Before::Absent => ABSENT.to_owned(),

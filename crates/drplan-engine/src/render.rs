@@ -7,7 +7,7 @@ use drplan_api::{
     canonical::{Deferred, Doing, Http, Job, JobName, Work},
     labels,
     limits::TIMEOUT_SECONDS_MAX,
-    status::{DRPlanExecutionStatus, ObjectRef, Outputs},
+    status::{ObjectRef, Outputs},
 };
 use drplan_template::{Template, Value};
 use serde_json::{Value as Json, json};
@@ -17,6 +17,7 @@ use crate::{
     fields,
     graph::ActionIndex,
     job_name,
+    kept::Facts,
     object::{Before, Look, ObjectCommand, ObjectDeletion, field_manager},
     object_render::{RenderedObject, render_object},
     run::{Run, action_status},
@@ -74,13 +75,9 @@ pub struct Rendered {
 ///
 /// # Errors
 /// [`RenderError`] for the first text that does not render, or renders to what it must not be.
-pub fn render(
-    run: &Run,
-    status: &DRPlanExecutionStatus,
-    at: ActionIndex,
-    attempt: Attempt,
-) -> Result<Rendered, RenderError> {
-    let data = crate::data::data(run, status, at, attempt.first_start);
+pub fn render(facts: Facts<'_>, at: ActionIndex, attempt: Attempt) -> Result<Rendered, RenderError> {
+    let Facts { run, status, .. } = facts;
+    let data = crate::data::data(facts, at, attempt.first_start);
     let task = run.task(at);
     let timeout = task.timeout(&data)?;
     let before = match action_status(status, at).and_then(|action| action.before.as_deref()) {
@@ -130,14 +127,10 @@ pub fn render(
 ///
 /// # Errors
 /// As [`render`].
-pub(crate) fn look(
-    run: &Run,
-    status: &DRPlanExecutionStatus,
-    at: ActionIndex,
-    attempt: Attempt,
-) -> Result<Option<Look>, RenderError> {
+pub(crate) fn look(facts: Facts<'_>, at: ActionIndex, attempt: Attempt) -> Result<Option<Look>, RenderError> {
+    let run = facts.run;
     let task = run.task(at);
-    let data = || crate::data::data(run, status, at, attempt.first_start);
+    let data = || crate::data::data(facts, at, attempt.first_start);
     let deadline = |data: &Value| {
         let timeout = task.timeout(data)?;
         Ok::<_, RenderError>(attempt.time.plus_millis(timeout.as_millis()))

@@ -2,7 +2,7 @@
 
 use drplan_api::{
     GoDuration,
-    limits::{ACTION_MESSAGE_BYTES_MAX, OUTPUT_TEXT_BYTES_MAX, OUTPUT_TEXTS_BYTES_MAX},
+    limits::{ACTION_MESSAGE_BYTES_MAX, OUTPUT_TEXT_BYTES_MAX},
     status::{ObjectRef, StepPhase},
 };
 use drplan_template::Value;
@@ -14,11 +14,12 @@ use crate::{
     effect::{Failure, FailureKind, Observation, Outcome},
     fold::{Fold, cut, cut_to_end},
     graph::ActionIndex,
+    kept::Place,
     look,
     object::{Deletion, ObjectOutcome},
     render::{self, Attempt, RenderError},
     retry,
-    run::{Run, action_indices, action_status, action_status_mut},
+    run::{Run, action_status, action_status_mut},
 };
 
 /// What follows an attempt that failed.
@@ -64,11 +65,15 @@ impl Fold<'_> {
                 duration_millis,
                 body,
             } => {
-                let room = self.room_for_text(at);
+                let body = body.as_ref().map(|body| self.place_text(at, "body", body));
                 let action = self.apply(at, ActionEvent::Succeeded)?;
                 action.outputs.status_code = Some(*status_code);
                 action.outputs.duration = Some(GoDuration::from_millis(*duration_millis).to_string());
-                action.outputs.body = body.as_ref().map(|body| cut(body, room).to_owned());
+                match body {
+                    Some(Place::Here(body)) => action.outputs.body = Some(body),
+                    Some(Place::In(name)) => action.outputs.body_stored_in = Some(name),
+                    None => {}
+                }
                 action.message = format!("HTTP request completed with status {status_code}");
                 self.ended_well(at);
             }
@@ -85,6 +90,7 @@ impl Fold<'_> {
                 action.outputs.exit_code = Some(0);
                 // That of an earlier attempt.
                 action.outputs.message = None;
+                action.outputs.message_stored_in = None;
                 let job = action.outputs.job_ref.as_ref();
                 let name = job.map_or("", |job| job.name.as_str());
                 action.message = cut(&format!("Job {name} completed"), ACTION_MESSAGE_BYTES_MAX).to_owned();
@@ -144,7 +150,6 @@ impl Fold<'_> {
         at: ActionIndex,
         failure: &Failure,
     ) -> Result<(), IllegalTransition> {
-        let room = self.room_for_text(at);
         if let Some(action) = action_status_mut(&mut self.status, at) {
             let made = action
                 .outputs
@@ -160,7 +165,10 @@ impl Fold<'_> {
             action.in_doubt = failure.kind == FailureKind::OutcomeUnknown;
             action.outputs.status_code = failure.status_code;
             action.outputs.exit_code = failure.exit_code;
-            action.outputs.message = failure.log.as_ref().map(|log| cut_to_end(log, room).to_owned());
+            action.outputs.message = None;
+        }
+        if let Some(log) = &failure.log {
+            self.record_log(at, cut_to_end(log, OUTPUT_TEXT_BYTES_MAX));
         }
         match self.next_attempt(at, failure) {
             Ok(Next::Nothing) => self.fail(at, &failure.message),
@@ -176,6 +184,18 @@ impl Fold<'_> {
                 let message = format!("{}; no further attempt: {unrenderable}", failure.message);
                 self.fail(at, &message)
             }
+        }
+    }
+
+    /// Records the end of a failed container's log, in the place of that of the attempt before.
+    fn record_log(&mut self, at: ActionIndex, log: &str) {
+        let place = self.place_text(at, "log", log);
+        if let Some(action) = action_status_mut(&mut self.status, at) {
+            let outputs = &mut action.outputs;
+            (outputs.message, outputs.message_stored_in) = match place {
+                Place::Here(log) => (Some(log), None),
+                Place::In(name) => (None, Some(name)),
+            };
         }
     }
 
@@ -230,28 +250,12 @@ impl Fold<'_> {
             time: self.now.plus_millis(wait),
             first_start: recorded.start_time.unwrap_or(self.now),
         };
-        let rendered = render::render(run, &self.status, at, attempt)?;
+        let rendered = render::render(self.facts(run), at, attempt)?;
         Ok(Next::Attempt(attempt, rendered.target))
     }
 
     fn data(&self, run: &Run, at: ActionIndex) -> Value {
         let recorded = action_status(&self.status, at).and_then(|recorded| recorded.start_time);
-        data::data(run, &self.status, at, recorded.unwrap_or(self.now))
-    }
-
-    /// Bytes that may be stored of a text that the action at `at` brought, in the place of its last one.
-    fn room_for_text(&self, at: ActionIndex) -> usize {
-        let others = action_indices(&self.status)
-            .into_iter()
-            .filter(|other| *other != at);
-        let stored: usize = others
-            .filter_map(|other| Some(&action_status(&self.status, other)?.outputs))
-            .flat_map(|outputs| [&outputs.body, &outputs.message])
-            .flatten()
-            .map(String::len)
-            .sum();
-        OUTPUT_TEXTS_BYTES_MAX
-            .saturating_sub(stored)
-            .min(OUTPUT_TEXT_BYTES_MAX)
+        data::data(self.facts(run), at, recorded.unwrap_or(self.now))
     }
 }

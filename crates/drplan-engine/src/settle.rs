@@ -39,6 +39,7 @@ impl Fold<'_> {
     pub(crate) fn into_step(self) -> Step {
         Step {
             status: self.status,
+            to_keep: self.to_keep,
             inquiries: self.inquiries,
             effects: self.effects,
             announcements: self.announcements,

@@ -261,7 +261,7 @@ impl Fold<'_> {
                 return self.fail(at, &error.to_string());
             }
         };
-        match render::render(run, &self.status, at, attempt) {
+        match render::render(self.facts(run), at, attempt) {
             Err(error) => {
                 self.announce_begin(at);
                 self.fail(at, &error.to_string())

@@ -7,7 +7,7 @@ use std::{
 };
 
 use drplan_api::status::ExecutionPhase;
-use drplan_engine::Run;
+use drplan_engine::Facts;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -162,21 +162,24 @@ impl Executions {
             return Ok(());
         };
         let record = Record::of(raw);
-        let run = match &record.status {
-            Recorded::Started(status) if record.has_finalizer() => match &status.snapshot {
-                Some(reference) => snapshots::load(&self.context, &record, reference)
-                    .await?
-                    .ok()
-                    .map(Run::new),
-                None => None,
-            },
+        let status = match &record.status {
+            Recorded::Started(status) if record.has_finalizer() => status,
             Recorded::UnsupportedFormat(format) => {
                 unsupported::tell(&self.context, &record, "status", *format);
                 return Ok(());
             }
-            Recorded::Started(_) | Recorded::NotStarted(_) | Recorded::Unreadable { .. } => None,
+            Recorded::Started(_) | Recorded::NotStarted(_) | Recorded::Unreadable { .. } => {
+                return finish(&self.context, &record, None).await;
+            }
         };
-        finish(&self.context, &record, run.as_ref()).await
+        let run = snapshots::load_run(&self.context, &record, status).await?.ok();
+        let kept = snapshots::load_outputs(&self.context, &record, status, run.as_ref()).await?;
+        let facts = run.as_ref().map(|run| Facts {
+            run,
+            status,
+            kept: &kept,
+        });
+        finish(&self.context, &record, facts).await
     }
 
     fn spawn(&self, key: Key, uid: String, card: Arc<Card>, kind: Kind) {

@@ -17,6 +17,9 @@ pub struct Outputs {
     /// HTTP: the response body, if asked or referred to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// HTTP: the ControllerRevision that holds the response body, where the status has no room for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_stored_in: Option<String>,
     /// Job: the Job of the newest attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job_ref: Option<ObjectRef>,
@@ -26,6 +29,9 @@ pub struct Outputs {
     /// Job: the end of a failed container's log, at most 4 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Job: the ControllerRevision that holds the end of the log, where the status has no room for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_stored_in: Option<String>,
     /// Localization: the object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub localization_ref: Option<ObjectRef>,

@@ -13,6 +13,7 @@ use super::template_problem;
 use crate::{
     data::data,
     fields,
+    kept::{Facts, Kept},
     object_render::render_object,
     run::Run,
     texts::{Place, Text, texts},
@@ -23,14 +24,20 @@ use crate::{
 /// there for sure, and better before its first effect. A plan alone is warned, as executions may supply others.
 pub(crate) fn check_values(run: &Run, served_namespaces: Option<&[String]>, problems: &mut Problems) {
     let is_execution = !run.snapshot.execution_uid.is_empty();
+    // Only what outputs do not decide is known now; the record is empty, so they are not there.
+    let (status, kept) = (DRPlanExecutionStatus::default(), Kept::new());
+    let facts = Facts {
+        run,
+        status: &status,
+        kept: &kept,
+    };
     for at in run.graph.actions() {
         let used = run.workflow(at);
         let object = format!(
             "DRWorkflow {}/{} as spec.stages[{}].workflows[{}]",
             used.namespace, used.name, at.stage, at.workflow
         );
-        // Only what outputs do not decide is known now; the record is empty, so they are not there.
-        let data = data(run, &DRPlanExecutionStatus::default(), at, Time::from_millis(0));
+        let data = data(facts, at, Time::from_millis(0));
         let action = run.action(at);
         let doings = [
             ("", Some(&action.doing), is_execution),

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use drplan_actions::Identity;
 use drplan_api::{DRPlanExecutionStatus, Time, status::ExecutionPhase};
 use drplan_engine::{
-    ActionIndex, IllegalTransition, Inquiry, Observed, Run, Step, WaitingOn, action_status, advance, derive,
+    ActionIndex, Facts, IllegalTransition, Inquiry, Kept, Observed, Run, Step, WaitingOn, action_status,
+    advance, derive,
     effect::{ActionEffect, Command},
 };
 use tokio::{
@@ -23,6 +24,7 @@ use crate::{
         commit::{Reread, Written, reread, write},
         finish,
         orders::{Orders, is_ordered},
+        snapshots,
         tell::tell,
         under_way::{Notice, PROOF_AGE_MAX, Performer, UnderWay},
         undone,
@@ -48,6 +50,8 @@ pub struct Drive {
     status: DRPlanExecutionStatus,
     /// None where the snapshot is lost.
     run: Option<Run>,
+    /// What it keeps beside its record.
+    kept: Kept,
     /// Whether anything of this run was stored by this process.
     is_stored: bool,
     /// Held while the run lives.
@@ -89,10 +93,11 @@ impl Drive {
         record: Record,
         status: DRPlanExecutionStatus,
         run: Run,
+        kept: Kept,
         place: Option<OwnedSemaphorePermit>,
         cards: watch::Receiver<Arc<Card>>,
     ) -> Self {
-        let mut drive = Self::go_on(context, record, status, Some(run), place, cards);
+        let mut drive = Self::go_on(context, record, status, Some(run), kept, place, cards);
         drive.is_stored = false;
         drive
     }
@@ -103,6 +108,7 @@ impl Drive {
         record: Record,
         status: DRPlanExecutionStatus,
         run: Option<Run>,
+        kept: Kept,
         place: Option<OwnedSemaphorePermit>,
         cards: watch::Receiver<Arc<Card>>,
     ) -> Self {
@@ -117,6 +123,7 @@ impl Drive {
             record,
             status,
             run,
+            kept,
             is_stored: true,
             _place: place,
             cards,
@@ -279,6 +286,8 @@ impl Drive {
 
     fn observed(&self, http_places: usize, draining: bool) -> Observed {
         let mut seen = Observed {
+            execution: self.record.name().to_owned(),
+            kept: self.kept.clone(),
             execution_uid: self.record.uid().to_owned(),
             cancel: self.orders.cancel.clone(),
             resume: self.orders.resume,
@@ -293,15 +302,13 @@ impl Drive {
 
     /// Writes the step's status and tells what happened.
     async fn persist(&mut self, step: &Step) -> Persisted {
-        if step.status.phase.is_terminal() {
-            match undone::enter(&self.context, &self.record.meta, &step.status).await {
-                Ok(()) => {}
-                Err(StoreError::Conflict | StoreError::Gone) => return Persisted::Overtaken,
-                Err(error) => {
-                    self.log_unanswered(&error);
-                    self.tell_refusal(&error);
-                    return Persisted::InDoubt;
-                }
+        match self.store_beside(step).await {
+            Ok(()) => {}
+            Err(StoreError::Conflict | StoreError::Gone) => return Persisted::Overtaken,
+            Err(error) => {
+                self.log_unanswered(&error);
+                self.tell_refusal(&error);
+                return Persisted::InDoubt;
             }
         }
         let (before, after) = self.fault_points(step);
@@ -328,6 +335,23 @@ impl Drive {
                 Persisted::InDoubt
             }
         }
+    }
+
+    /// Stores what must be there before the step's status: texts that it refers to, and at the end of a Revert what it
+    /// has undone.
+    async fn store_beside(&mut self, step: &Step) -> Result<(), StoreError> {
+        for (name, text) in &step.to_keep {
+            if !self.kept.contains_key(name) {
+                fault::point("before-keep").await;
+                snapshots::keep(&self.context, &self.record, name, text).await?;
+                fault::point("after-keep").await;
+                self.kept.insert(name.clone(), Arc::clone(text));
+            }
+        }
+        if step.status.phase.is_terminal() {
+            undone::enter(&self.context, &self.record.meta, &step.status).await?;
+        }
+        Ok(())
     }
 
     /// The names of the points before and after this write, for tests that end the process there.
@@ -552,7 +576,12 @@ impl Drive {
                 status: crate::record::Recorded::Started(Box::new(self.status.clone())),
                 ..self.record.clone()
             };
-            match finish::finish(&self.context, &record, self.run.as_ref()).await {
+            let run = self.run.as_ref().map(|run| Facts {
+                run,
+                status: &self.status,
+                kept: &self.kept,
+            });
+            match finish::finish(&self.context, &record, run).await {
                 Ok(()) | Err(StoreError::Gone) => return,
                 Err(StoreError::Conflict) => match reread(&self.context, &self.record.meta).await {
                     Ok(Reread::Ours(record, _)) => self.record = *record,

@@ -6,7 +6,7 @@ use drplan_api::{
     labels,
     status::{ExecutionPhase, StepPhase},
 };
-use drplan_engine::{Run, action_status, data, object, render};
+use drplan_engine::{Facts, action_status, data, object, render};
 use serde_json::json;
 
 use crate::{
@@ -26,13 +26,13 @@ use crate::{
 ///
 /// # Guarantees
 /// An execution that needs none of it is not written.
-pub async fn finish(context: &Context, record: &Record, run: Option<&Run>) -> Result<(), StoreError> {
+pub async fn finish(context: &Context, record: &Record, run: Option<Facts<'_>>) -> Result<(), StoreError> {
     let Recorded::Started(status) = &record.status else {
         return Ok(());
     };
     if record.has_finalizer() {
         if let Some(run) = run {
-            set_ttls(context, run, status).await;
+            set_ttls(context, run).await;
         }
         fault::point("before-release").await;
         desk::release(
@@ -100,7 +100,8 @@ pub fn desk_run(record: &Record, status: &DRPlanExecutionStatus) -> desk::Run {
 }
 
 /// Lets the Jobs of ended actions go after the time that their author wrote. Nothing depends on it.
-async fn set_ttls(context: &Context, run: &Run, status: &DRPlanExecutionStatus) {
+async fn set_ttls(context: &Context, facts: Facts<'_>) {
+    let Facts { run, status, .. } = facts;
     let identity = Settings::identity(
         &run.snapshot.namespace,
         run.snapshot.service_account_name.as_deref(),
@@ -116,12 +117,8 @@ async fn set_ttls(context: &Context, run: &Run, status: &DRPlanExecutionStatus) 
         let (Some(ttl), Some(made)) = (&job.ttl_seconds_after_finished, &action.outputs.job_ref) else {
             continue;
         };
-        let data = data::data(
-            run,
-            status,
-            at,
-            action.start_time.unwrap_or_else(crate::clock::now),
-        );
+        let first_start = action.start_time.unwrap_or_else(crate::clock::now);
+        let data = data::data(facts, at, first_start);
         let Ok(seconds) = render::number("job.ttlSecondsAfterFinished", ttl, &data) else {
             continue;
         };

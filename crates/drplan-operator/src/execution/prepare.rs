@@ -8,7 +8,9 @@ use drplan_api::{
     labels,
     status::SnapshotRef,
 };
-use drplan_engine::{ExecutionSource, PlanSource, Run, Snapshot, WorkflowSource, compile, workflow_keys};
+use drplan_engine::{
+    ExecutionSource, Kept, PlanSource, Run, Snapshot, WorkflowSource, compile, workflow_keys,
+};
 use serde_json::json;
 
 use crate::{
@@ -135,7 +137,7 @@ impl Starting {
                 code: 0,
                 message: chain(&error),
             })?;
-        Ok(self.ready(&record, reference, Run::new(snapshot)))
+        Ok(self.ready(&record, reference, Run::new(snapshot), Kept::new()))
     }
 
     /// Finds what is to be undone, takes the lock, finds it again, stores the snapshot. A Revert needs neither the plan's
@@ -164,7 +166,8 @@ impl Starting {
             Err(refusal) => return Ok(refusal.into()),
         };
         fault::point("after-snapshot").await;
-        Ok(self.ready(&record, reference, run))
+        let kept = snapshots::load_outputs(&self.context, &record, &run.initial_status(), Some(&run)).await?;
+        Ok(self.ready(&record, reference, run, kept))
     }
 
     /// Marks the execution as started and takes the plan's lock for it.
@@ -201,7 +204,7 @@ impl Starting {
         Ok(Locked::Not(look))
     }
 
-    fn ready(&mut self, record: &Record, reference: SnapshotRef, run: Run) -> Look {
+    fn ready(&mut self, record: &Record, reference: SnapshotRef, run: Run, kept: Kept) -> Look {
         let mut status = run.initial_status();
         status.snapshot = Some(reference);
         status.epoch = Some(self.context.epoch.clone());
@@ -210,6 +213,7 @@ impl Starting {
             record.clone(),
             status,
             run,
+            kept,
             self.place.take(),
             self.cards.clone(),
         );

@@ -119,6 +119,7 @@ pub async fn claim(
             None
         }
     };
+    let kept = snapshots::load_outputs(context, &record, &status, run.as_ref()).await?;
     doubt_running_effects(&mut status);
     status.epoch = Some(context.epoch.clone());
     fault::point("before-claim").await;
@@ -152,6 +153,7 @@ pub async fn claim(
         record,
         status,
         run,
+        kept,
         place,
         cards,
     ))))

@@ -4,7 +4,7 @@ use drplan_api::{
     DRPlanExecutionStatus, labels,
     status::{ActionStatus, ExecutionPhase, SnapshotRef, StepPhase},
 };
-use drplan_engine::{ActionIndex, Reverted, Run, action_indices, action_status};
+use drplan_engine::{ActionIndex, Reverted, Run, action_indices, action_status, kept::kept_objects};
 
 use crate::{
     context::Context,
@@ -183,8 +183,12 @@ impl Target {
         context: &Context,
         revert: &Record,
     ) -> Result<Result<(SnapshotRef, Run), Refusal>, StoreError> {
-        if let Err(lost) = snapshots::share(context, &self.record, &self.snapshot, revert).await? {
+        if let Err(lost) = snapshots::share(context, &self.record, &self.snapshot.name, revert).await? {
             return Ok(Err(self.lost(&lost)));
+        }
+        for name in kept_objects(&self.status) {
+            // One that is gone is missed only by a template that reads it.
+            let _: Result<(), Lost> = snapshots::share(context, &self.record, name, revert).await?;
         }
         let snapshot = match snapshots::load(context, revert, &self.snapshot).await? {
             Ok(snapshot) => snapshot,

@@ -1,7 +1,12 @@
-//! Snapshots as ControllerRevisions: their data cannot be changed, and they go with their execution.
+//! Snapshots, and texts for which a record has no room, as ControllerRevisions: their data cannot be changed, and they go
+//! with their execution.
 
 use drplan_api::{DRPlanExecutionStatus, labels, status::SnapshotRef};
-use drplan_engine::{Reverted, Run, Snapshot, SnapshotError, snapshot::sha256_hex};
+use drplan_engine::{
+    Kept, Reverted, Run, Snapshot, SnapshotError,
+    kept::{kept_of_reverted, kept_outputs},
+    snapshot::sha256_hex,
+};
 use k8s_openapi::{api::apps::v1::ControllerRevision, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
     Api,
@@ -49,13 +54,13 @@ pub async fn store(
 ) -> Result<(SnapshotRef, String), StoreError> {
     let (namespace, name) = (record.key().0, name_of(record));
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &namespace);
-    let object = revision(record, &name, text)?;
+    let object = revision(record, &name, "snapshot", text)?;
     let text = match bounded(api.create(&PostParams::default(), &object)).await {
         Ok(_) => text.to_owned(),
         Err(StoreError::Conflict) => {
             let stored = bounded(api.get_opt(&name)).await?;
             stored
-                .and_then(|object| text_of(record, object))
+                .and_then(|object| text_of(record, object, "snapshot"))
                 .ok_or(StoreError::Conflict)?
         }
         Err(error) => return Err(error),
@@ -125,28 +130,27 @@ async fn read(
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &record.key().0);
     let name = reference.name.clone();
     let stored = bounded(api.get_opt(&name)).await?;
-    let text = stored.and_then(|object| text_of(record, object));
+    let text = stored.and_then(|object| text_of(record, object, "snapshot"));
     Ok(text.ok_or(Lost::Gone { name }))
 }
 
-/// Makes `other` an owner of the snapshot `reference` of `record`, so that it goes when both are gone.
+/// Makes `other` an owner of the object `name` of `record`, so that it goes when both are gone.
 ///
 /// # Errors
 /// [`StoreError`] if that cannot be done now; inside, [`Lost`] if it never can.
 pub async fn share(
     context: &Context,
     record: &Record,
-    reference: &SnapshotRef,
+    name: &str,
     other: &Record,
 ) -> Result<Result<(), Lost>, StoreError> {
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &record.key().0);
-    let name = reference.name.clone();
-    let Some(object) = bounded(api.get_opt(&name)).await? else {
-        return Ok(Err(Lost::Gone { name }));
+    let found = bounded(api.get_opt(name)).await?;
+    let Some(object) = found.filter(|object| is_owned_by(record, object)) else {
+        return Ok(Err(Lost::Gone {
+            name: name.to_owned(),
+        }));
     };
-    if !is_owned_by(record, &object) {
-        return Ok(Err(Lost::Gone { name }));
-    }
     if is_owned_by(other, &object) {
         return Ok(Ok(()));
     }
@@ -157,7 +161,7 @@ pub async fn share(
         "resourceVersion": object.metadata.resource_version,
         "ownerReferences": owners,
     }});
-    bounded(api.patch(&name, &PatchParams::default(), &Patch::Merge(patch))).await?;
+    bounded(api.patch(name, &PatchParams::default(), &Patch::Merge(patch))).await?;
     Ok(Ok(()))
 }
 
@@ -166,7 +170,52 @@ fn name_of(record: &Record) -> String {
     format!("{}-{}", record.name(), &sha256_hex(record.uid().as_bytes())[..10])
 }
 
-fn revision(record: &Record, name: &str, text: &str) -> Result<ControllerRevision, StoreError> {
+/// Stores `text` under `name`, which follows from it: one that is there holds the same.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn keep(context: &Context, record: &Record, name: &str, text: &str) -> Result<(), StoreError> {
+    let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &record.key().0);
+    let object = revision(record, name, "text", text)?;
+    match bounded(api.create(&PostParams::default(), &object)).await {
+        Ok(_) | Err(StoreError::Conflict) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The texts of these names that `record` owns. One that is gone is left out: only a template that reads it misses it.
+///
+/// # Errors
+/// [`StoreError`] if they cannot be read now.
+pub async fn load_kept(context: &Context, record: &Record, names: &[&str]) -> Result<Kept, StoreError> {
+    let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &record.key().0);
+    let mut kept = Kept::new();
+    for name in names {
+        let stored = bounded(api.get_opt(name)).await?;
+        if let Some(text) = stored.and_then(|object| text_of(record, object, "text")) {
+            kept.insert((*name).to_owned(), text.into());
+        }
+    }
+    Ok(kept)
+}
+
+/// The texts that the templates of `run` may read and its record does not hold.
+///
+/// # Errors
+/// [`StoreError`] if they cannot be read now.
+pub async fn load_outputs(
+    context: &Context,
+    record: &Record,
+    status: &DRPlanExecutionStatus,
+    run: Option<&Run>,
+) -> Result<Kept, StoreError> {
+    let mut names = kept_outputs(status);
+    let reverted = run.and_then(|run| run.reverted.as_ref());
+    names.extend(reverted.into_iter().flat_map(kept_of_reverted));
+    load_kept(context, record, &names).await
+}
+
+fn revision(record: &Record, name: &str, holds: &str, text: &str) -> Result<ControllerRevision, StoreError> {
     let object = json!({
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
@@ -178,7 +227,7 @@ fn revision(record: &Record, name: &str, text: &str) -> Result<ControllerRevisio
         },
         "revision": 1,
         // Text, so that the bytes that were hashed are the bytes that are read.
-        "data": {"snapshot": text},
+        "data": {holds: text},
     });
     serde_json::from_value(object).map_err(|error| StoreError::Refused {
         code: 0,
@@ -201,8 +250,8 @@ fn is_owned_by(record: &Record, object: &ControllerRevision) -> bool {
     owners.into_iter().any(|owner| owner.uid == record.uid())
 }
 
-fn text_of(record: &Record, object: ControllerRevision) -> Option<String> {
+fn text_of(record: &Record, object: ControllerRevision, holds: &str) -> Option<String> {
     let ours = is_owned_by(record, &object);
-    let text = object.data?.0.get("snapshot")?.as_str()?.to_owned();
+    let text = object.data?.0.get(holds)?.as_str()?.to_owned();
     ours.then_some(text)
 }

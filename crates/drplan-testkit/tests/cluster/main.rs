@@ -19,6 +19,7 @@ mod e2e_objects;
 mod e2e_places;
 mod e2e_revert;
 mod e2e_spellings;
+mod e2e_trigger;
 mod e2e_unreadable;
 mod e2e_writes;
 mod etcd;
@@ -38,6 +39,7 @@ mod recovery_kill;
 mod recovery_record;
 mod recovery_restart;
 mod recovery_start;
+mod recovery_trigger;
 mod stand_in;
 mod toys;
 

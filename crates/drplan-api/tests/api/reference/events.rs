@@ -51,6 +51,24 @@ const REASONS: [[&str; 4]; 26] = [
         "an Unknown run goes on",
     ],
     [
+        "RevertStarted",
+        "Normal",
+        "execution",
+        "a Revert began; what it does is told on itself, not on what it undoes",
+    ],
+    [
+        "RevertSucceeded",
+        "Normal",
+        "execution",
+        "everything that could be undone is undone",
+    ],
+    [
+        "RevertFailed",
+        "Warning",
+        "execution",
+        "the undo that failed; what is left stands in the message of the Revert",
+    ],
+    [
         "StageStarted",
         "Normal",
         "execution",
@@ -129,24 +147,6 @@ const REASONS: [[&str; 4]; 26] = [
         "Warning",
         "plan",
         "its lock was held by an execution that does not exist",
-    ],
-    [
-        "TriggerAccepted",
-        "Normal",
-        "plan",
-        "with --trigger-annotations: the name of the execution that trigger=execute or revert created",
-    ],
-    [
-        "TriggerRefused",
-        "Warning",
-        "plan",
-        "with --trigger-annotations: why trigger=execute or revert created nothing",
-    ],
-    [
-        "TriggerExpired",
-        "Warning",
-        "plan",
-        "with --trigger-annotations: trigger=execute or revert is older than --start-deadline and created nothing",
     ],
     [
         "TriggerRemoved",

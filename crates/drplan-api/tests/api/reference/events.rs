@@ -18,7 +18,7 @@ const BEGINNINGS: [&str; 7] = [
 ];
 
 /// Reason, type, object, what it says.
-const REASONS: [[&str; 4]; 26] = [
+const REASONS: [[&str; 4]; 29] = [
     ["ExecutionStarted", "Normal", "execution", "the run began"],
     [
         "ExecutionSucceeded",
@@ -147,6 +147,24 @@ const REASONS: [[&str; 4]; 26] = [
         "Warning",
         "plan",
         "its lock was held by an execution that does not exist",
+    ],
+    [
+        "TriggerAccepted",
+        "Normal",
+        "plan",
+        "with --trigger-annotations: the name of the execution that trigger=execute or revert created",
+    ],
+    [
+        "TriggerRefused",
+        "Warning",
+        "plan",
+        "with --trigger-annotations: why trigger=execute or revert created nothing",
+    ],
+    [
+        "TriggerExpired",
+        "Warning",
+        "plan",
+        "with --trigger-annotations: trigger=execute or revert is older than --start-deadline and created nothing",
     ],
     [
         "TriggerRemoved",

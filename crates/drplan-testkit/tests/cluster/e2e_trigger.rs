@@ -213,7 +213,9 @@ async fn a_trigger_that_cannot_be_carried_out_is_refused_by_an_event() -> anyhow
             .stage("main", &["shop"])
             .with("failurePolicy", "Sometimes".into());
         let new = plan("new").stage("main", &["shop"]);
+        let long = plan(&"long".repeat(20)).stage("main", &["shop"]);
         for (manifest, command, words) in [
+            (long, "execute", "63 "),
             (idle, "execute", "suspended"),
             (broken, "execute", "failurePolicy"),
             (new, "revert", "尚未执行预案"),

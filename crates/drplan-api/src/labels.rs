@@ -24,6 +24,10 @@ pub const STARTED_UID: &str = "dr.bkbcs.tencent.com/started-uid";
 pub const CANCEL: &str = "dr.bkbcs.tencent.com/cancel";
 /// Annotation of executions: `true` asks an Unknown one to go on. Taken off once it is recorded.
 pub const RESUME: &str = "dr.bkbcs.tencent.com/resume";
-/// Annotation of plans: `cancel` cancels the execution that runs. `execute` and `revert` start nothing: an event shows
-/// the manifest to create instead. Taken off once it is answered.
+/// Annotation of executions that a trigger made: the UID of the plan that carried it.
+pub const TRIGGERED_BY: &str = "dr.bkbcs.tencent.com/triggered-by";
+/// Annotation of plans: `cancel` cancels the execution that runs. `execute` and `revert` create an execution where the
+/// operator runs with `--trigger-annotations`, else an event shows the manifest to create. Taken off once it is answered.
 pub const TRIGGER: &str = "dr.bkbcs.tencent.com/trigger";
+/// Annotation of plans: a trigger that is being carried out, `Execute/<execution>` or `Revert/<execution>/<target>`.
+pub const TRIGGER_ACCEPTED: &str = "dr.bkbcs.tencent.com/trigger-accepted";

@@ -102,11 +102,11 @@ impl StepPhase {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DRPlanExecutionStatus {
-    /// The format of this record; see `FORMAT_VERSION`.
+    /// The format of this record. One of a later format is never written to.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i64>")]
     pub format_version: Option<u32>,
-    /// Pending, Running, Succeeded, Failed, Cancelled or Unknown.
+    /// Where it stands. Values: Pending, Running, Succeeded, Failed, Cancelled, Unknown.
     #[schemars(with = "String")]
     pub phase: ExecutionPhase,
     /// One line: path, cause, next command to type.
@@ -115,16 +115,16 @@ pub struct DRPlanExecutionStatus {
     /// The plan's name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub plan: String,
-    /// Execute or Revert.
+    /// What it does. Values: Execute, Revert.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub operation_type: String,
-    /// Actions ended of all, such as `3/22`.
+    /// Actions that have ended, of all, such as `3/22`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub progress: String,
-    /// The process that acts on this run.
+    /// The process that acts on this run. No other writes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
-    /// What the run was started with.
+    /// What the run was started with: a ControllerRevision in its namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotRef>,
     /// The ServiceAccount that its actions run as, in its namespace; none: the operator itself.
@@ -157,10 +157,10 @@ pub struct DRPlanExecutionStatus {
     /// One entry per stage, in plan order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stage_statuses: Vec<StageStatus>,
-    /// The actions of a plan of one workflow with at most 50 actions, in order.
+    /// The same as in stageStatuses, for a plan of one workflow with at most 50 actions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub action_statuses: Vec<ActionStatus>,
-    /// The outputs of the same actions.
+    /// What the actions in actionStatuses brought forth.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<NamedOutputs>,
     /// What Reverts have undone of this run.
@@ -169,7 +169,7 @@ pub struct DRPlanExecutionStatus {
     /// A Revert: the execution that it undoes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reverts: Option<Reverts>,
-    /// Complete, Succeeded, Cancelling.
+    /// Complete, Succeeded and Cancelling, as kubectl wait reads them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
@@ -248,7 +248,7 @@ pub struct Cancellation {
     pub now: bool,
     /// When it was recorded.
     pub time: Time,
-    /// Why, for the message: `by user`, `execution deleted`, `namespace terminating`.
+    /// Why, for the message: `by user`, `by deletion`.
     pub reason: String,
 }
 
@@ -297,7 +297,7 @@ fn plain_integers(schema: &mut schemars::Schema) {
 pub struct StageStatus {
     /// The stage's name.
     pub name: String,
-    /// Pending, Running, Succeeded, Failed or Skipped.
+    /// Where it stands. Values: Pending, Running, Succeeded, Failed, Skipped.
     #[schemars(with = "String")]
     pub phase: StepPhase,
     /// Whether its workflows run together.
@@ -312,7 +312,7 @@ pub struct StageStatus {
     /// When its last action ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// From begin to end.
+    /// From begin to end, such as `5m30s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
     /// Why it failed or was skipped.
@@ -328,10 +328,10 @@ pub struct StageStatus {
 pub struct WorkflowExecution {
     /// The workflow.
     pub workflow_ref: WorkflowRef,
-    /// Pending, Running, Succeeded, Failed or Skipped.
+    /// Where it stands. Values: Pending, Running, Succeeded, Failed, Skipped.
     #[schemars(with = "String")]
     pub phase: StepPhase,
-    /// Such as `2/3 actions completed`.
+    /// Actions that have succeeded, of all, such as `2/3 actions completed`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub progress: String,
     /// The name of the action that runs.
@@ -343,7 +343,7 @@ pub struct WorkflowExecution {
     /// When its last action ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// From begin to end.
+    /// From begin to end, such as `5m30s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
     /// Why it failed or was skipped.
@@ -372,7 +372,7 @@ pub struct WorkflowRef {
 pub struct ActionStatus {
     /// The action's name.
     pub name: String,
-    /// Pending, Running, Succeeded, Failed or Skipped.
+    /// Where it stands. Values: Pending, Running, Succeeded, Failed, Skipped.
     #[schemars(with = "String")]
     pub phase: StepPhase,
     /// When its first attempt began; `.timestamp` in its templates.

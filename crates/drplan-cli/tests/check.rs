@@ -89,6 +89,32 @@ fn the_guide_has_no_errors_but_the_revert_that_names_no_target() {
 }
 
 #[test]
+fn in_the_examples_there_is_nothing_to_tell() {
+    let mut directories = 0;
+    for directory in fs::read_dir(repository().join("examples")).unwrap() {
+        let directory = directory.unwrap().path();
+        let listed = fs::read_dir(&directory).into_iter().flatten();
+        let mut paths: Vec<PathBuf> = listed.map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|end| end == "yaml"));
+        if paths.is_empty() {
+            continue;
+        }
+        directories += 1;
+        paths.push(directory.join("run/execution.yaml"));
+        let files: Vec<SourceFile> = paths
+            .iter()
+            .map(|path| SourceFile::new(path.display().to_string(), fs::read(path).unwrap()))
+            .collect();
+        let checked = check(&files, "default");
+        let shown = text(&files, &checked, false, 100);
+        for severity in [Severity::Error, Severity::Warning] {
+            assert_eq!(checked.count(severity), 0, "{shown}");
+        }
+    }
+    assert!(directories >= 7, "{directories}");
+}
+
+#[test]
 fn plans_are_checked_with_the_workflows_of_the_same_files_and_only_with_them() {
     let plan = "apiVersion: dr.bkbcs.tencent.com/v1alpha1\nkind: DRPlan\nmetadata: {name: p}\nspec:\n  \
                 workflowRef: {name: w}\n  params: [{name: size, value: x}]\n";

@@ -80,6 +80,8 @@ pub struct Settings {
     pub start_deadline: Duration,
     /// Time for calls in flight at SIGTERM.
     pub drain_timeout: Duration,
+    /// Whether `trigger=execute|revert` on a plan creates an execution.
+    pub trigger_annotations: bool,
     /// Executions that may run at once.
     pub max_running: usize,
     /// HTTP calls at once.

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod clock;
+pub mod commands;
 pub mod contact;
 pub mod context;
 pub mod desk;
@@ -21,5 +22,7 @@ pub mod record;
 pub mod says;
 pub mod shutdown;
 pub mod store;
+pub mod trigger;
 pub mod watch;
 pub mod workflows;
+pub mod written;

@@ -70,6 +70,7 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
         partition_timeout: duration(options.partition_timeout),
         start_deadline: duration(options.start_deadline),
         drain_timeout: duration(options.drain_timeout),
+        trigger_annotations: options.trigger_annotations,
         max_running: options.max_running,
         max_http: options.max_http,
         default_service_account: (!options.allow_operator_identity)

@@ -122,10 +122,10 @@ pub struct RunOptions {
     )]
     pub default_service_account: String,
 
-    /// Reserved: accept the annotation dr.bkbcs.tencent.com/trigger=execute|revert on plans
+    /// Create an execution where a plan is annotated with dr.bkbcs.tencent.com/trigger=execute or =revert
     ///
-    /// Not supported yet, the flag changes nothing: such an annotation only yields an event with the DRPlanExecution
-    /// to create instead.
+    /// Revert undoes the last successful Execute that is not undone. Without this flag such an annotation only yields an
+    /// event with the DRPlanExecution to create instead. An annotation older than --start-deadline starts nothing.
     #[arg(long, env, value_parser = truth())]
     pub trigger_annotations: bool,
 

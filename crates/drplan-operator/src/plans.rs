@@ -1,25 +1,20 @@
-//! The controller of DRPlans: checks each plan, answers its commands, keeps its lock honest.
+//! The controller of DRPlans: checks each plan, has its commands answered, keeps its lock honest.
 
 use drplan_api::{
-    DRPlanStatus, Problems, labels,
+    DRPlanStatus, Problems,
     status::{ExecutionPhase, PlanPhase, set_condition},
 };
 use drplan_engine::{ExecutionSource, PlanSource, WorkflowSource, compile, workflow_keys};
-use serde_json::json;
 
 use crate::{
-    clock,
+    clock, commands,
     context::Context,
     desk::{EndOf, drop_finalizer, end_of, enter_end, release_stale},
     events::EventNote,
     index::{Key, PlanEntry},
-    record::annotation,
     says,
     store::StoreError,
 };
-
-/// Edits in a row after which a plan is looked at anew.
-const EDITS_MAX: usize = 20;
 
 /// Brings plan `key` up to date: its command, its lock, its phase.
 ///
@@ -38,8 +33,8 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<(), StoreError> {
 }
 
 async fn bring_up_to_date(context: &Context, entry: &PlanEntry) -> Result<(), StoreError> {
-    if annotation(&entry.meta, labels::TRIGGER).is_some() {
-        return answer_command(context, entry).await;
+    if commands::is_commanded(&entry.meta) {
+        return commands::answer(context, &entry.key()).await;
     }
     let Ok(before) = &entry.status else {
         tracing::warn!(
@@ -178,125 +173,4 @@ fn count_actions(context: &Context, entry: &PlanEntry, plan: &drplan_api::canoni
         }
     });
     counts.fold(0, i64::saturating_add)
-}
-
-/// Answers the annotation `trigger`, takes it off, then tells. `seen` may be an older version, whose command is answered
-/// already.
-async fn answer_command(context: &Context, seen: &PlanEntry) -> Result<(), StoreError> {
-    let (namespace, name) = seen.key();
-    let Some(raw) = context.stores.plans.get(&namespace, &name).await? else {
-        return Ok(());
-    };
-    let entry = PlanEntry::of(raw);
-    let Some(command) = annotation(&entry.meta, labels::TRIGGER) else {
-        return Ok(());
-    };
-    let note = match command.trim() {
-        "cancel" => match pass_on_cancel(context, &entry).await? {
-            true => None,
-            false => Some((
-                "NothingToCancel",
-                "no execution of this plan is running".to_owned(),
-            )),
-        },
-        operation @ ("execute" | "revert") => {
-            let message = format!(
-                "trigger={operation} was removed on 2026-02-03; apply this instead: {}",
-                manifest(&entry, operation)
-            );
-            Some(("TriggerRemoved", message))
-        }
-        _ => {
-            let message = format!("trigger={command} is no command; the annotation takes the value cancel");
-            Some(("UnknownTrigger", message))
-        }
-    };
-    take_off(context, &entry, command).await?;
-    if let Some((reason, message)) = note {
-        context
-            .events
-            .push(EventNote::plan(&entry.meta, true, reason, message));
-    }
-    Ok(())
-}
-
-/// Takes off the command that was answered. The plan may have been edited meanwhile; as long as it carries the command
-/// no run of it begins, so it is still the same.
-async fn take_off(context: &Context, entry: &PlanEntry, command: &str) -> Result<(), StoreError> {
-    let plans = &context.stores.plans;
-    let (namespace, name) = entry.key();
-    let mut meta = entry.meta.clone();
-    for _ in 0..EDITS_MAX {
-        let patch = json!({"annotations": {labels::TRIGGER: null}});
-        match plans.merge_metadata(&meta, patch).await {
-            Err(StoreError::Conflict) => {}
-            outcome => return outcome.map(drop),
-        }
-        let newer = plans.get(&namespace, &name).await?;
-        match newer.filter(|newer| annotation(&newer.metadata, labels::TRIGGER) == Some(command)) {
-            Some(newer) => meta = newer.metadata,
-            None => return Ok(()),
-        }
-    }
-    Err(StoreError::Conflict)
-}
-
-/// Writes `cancel=true` on the execution that holds the lock. No lock is taken while the plan carries the command,
-/// so it never reaches one that starts later. False if there is none that has not ended.
-async fn pass_on_cancel(context: &Context, entry: &PlanEntry) -> Result<bool, StoreError> {
-    let current = entry
-        .status
-        .as_ref()
-        .ok()
-        .and_then(|status| status.current_execution.clone());
-    if let Some(current) = current {
-        let found = context
-            .stores
-            .executions
-            .get(&current.namespace, &current.name)
-            .await?;
-        let running = found.filter(|raw| raw.metadata.uid.as_deref() == Some(&current.uid));
-        let ended = |status: &serde_json::Value| {
-            matches!(
-                status["phase"].as_str(),
-                Some("Succeeded" | "Failed" | "Cancelled")
-            )
-        };
-        if let Some(raw) = running.filter(|raw| !ended(&raw.status)) {
-            let patch = json!({"annotations": {labels::CANCEL: "true"}});
-            return match context
-                .stores
-                .executions
-                .merge_metadata(&raw.metadata, patch)
-                .await
-            {
-                // Another writer came between; the command is still there and is answered again.
-                Err(StoreError::Conflict) => Err(StoreError::Unanswered {
-                    message: "the execution is being written".to_owned(),
-                }),
-                outcome => outcome.map(|_| true),
-            };
-        }
-    }
-    Ok(false)
-}
-
-/// The manifest that does what the annotation did, in one line.
-fn manifest(entry: &PlanEntry, operation: &str) -> String {
-    let (namespace, name) = entry.key();
-    let spec = match operation {
-        "execute" => format!("{{planRef: {name}, operationType: Execute}}"),
-        _ => {
-            let executed = entry.status.as_ref().ok().and_then(|status| {
-                let runs = &mut status.execution_history.iter();
-                runs.find(|run| run.operation_type == "Execute" && run.phase == ExecutionPhase::Succeeded)
-            });
-            let target = executed.map_or("NAME-OF-THE-EXECUTION", |run| run.name.as_str());
-            format!("{{planRef: {name}, operationType: Revert, revertExecutionRef: {target}}}")
-        }
-    };
-    format!(
-        "{{apiVersion: dr.bkbcs.tencent.com/v1alpha1, kind: DRPlanExecution, \
-         metadata: {{name: NEW-NAME, namespace: {namespace}}}, spec: {spec}}}"
-    )
 }

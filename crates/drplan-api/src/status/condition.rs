@@ -12,7 +12,7 @@ pub struct Condition {
     /// Its name.
     #[serde(rename = "type")]
     pub kind: String,
-    /// True, False or Unknown.
+    /// Whether it holds. Values: True, False, Unknown.
     pub status: String,
     /// One word.
     #[serde(default)]

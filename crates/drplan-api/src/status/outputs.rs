@@ -54,10 +54,10 @@ impl Outputs {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObjectRef {
-    /// Of a KubernetesResource.
+    /// Its apiVersion; may be left out for a Job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
-    /// Of a KubernetesResource.
+    /// Its kind; may be left out for a Job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Its name.

@@ -22,7 +22,7 @@ pub enum PlanPhase {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DRPlanStatus {
-    /// Ready, Executed or Invalid.
+    /// Where it stands. Values: Ready, Executed, Invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub phase: Option<PlanPhase>,
@@ -38,16 +38,16 @@ pub struct DRPlanStatus {
     /// Actions of the plan, over all stages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action_count: Option<i64>,
-    /// The run that holds the plan's lock.
+    /// The run that holds the plan: no other starts meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_execution: Option<CurrentExecution>,
-    /// The name of the last successful run of either operation.
+    /// The name of the last run that succeeded, Execute or Revert.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_execution_ref: Option<String>,
     /// When the last run ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_execution_time: Option<Time>,
-    /// The last run that succeeded.
+    /// The last run that succeeded, Execute or Revert.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_successful_execution: Option<SuccessfulExecution>,
     /// The last ten runs, newest first.
@@ -56,7 +56,7 @@ pub struct DRPlanStatus {
     /// Ten hexadecimal digits of SHA-256 of the names of the last 200 runs: a name runs once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub started_names: Vec<String>,
-    /// Ready, Executed.
+    /// Ready and Executed, as kubectl wait reads them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }
@@ -71,7 +71,7 @@ pub struct CurrentExecution {
     pub namespace: String,
     /// Its UID.
     pub uid: String,
-    /// Execute or Revert.
+    /// What it does. Values: Execute, Revert.
     pub operation: String,
     /// When it took the lock.
     pub start_time: Time,
@@ -99,9 +99,9 @@ pub struct HistoryEntry {
     pub namespace: String,
     /// Its UID.
     pub uid: String,
-    /// Execute or Revert.
+    /// What it did. Values: Execute, Revert.
     pub operation_type: String,
-    /// Its phase when the entry was last written.
+    /// Its phase when the entry was last written; Unknown also if it vanished while it ran.
     #[schemars(with = "String")]
     pub phase: ExecutionPhase,
     /// When it took the lock.
@@ -109,7 +109,7 @@ pub struct HistoryEntry {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// Who asked for it.
+    /// Who asked for it. Not recorded yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
 }
@@ -128,7 +128,7 @@ pub enum WorkflowPhase {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DRWorkflowStatus {
-    /// Ready or Invalid.
+    /// Where it stands. Values: Ready, Invalid.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub phase: Option<WorkflowPhase>,
@@ -141,7 +141,7 @@ pub struct DRWorkflowStatus {
     /// Actions of the workflow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action_count: Option<i64>,
-    /// Ready.
+    /// Ready, as kubectl wait reads it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
 }

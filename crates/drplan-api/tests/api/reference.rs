@@ -202,6 +202,7 @@ const EVENTS: &str = "
 ## Events
 
 On the object that they tell of: `kubectl events --for drplanexecution/NAME`. An action is named by its plain name in a
-plan of one workflow, else by its path, `stage/workflow[index]/action`.
+plan of one workflow, else by its path, `stage/workflow[index]/action`. In a Revert, what is told of an action is told of
+its undo.
 
 ";

@@ -289,13 +289,17 @@ async fn commands_without_effect_are_told_and_taken_off() -> anyhow::Result<()> 
 }
 
 #[tokio::test]
-async fn a_trigger_that_was_removed_yields_the_manifest_to_apply_instead() -> anyhow::Result<()> {
+async fn a_trigger_that_was_removed_yields_the_manifest_to_create_instead() -> anyhow::Result<()> {
     let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
         t.start_operator().await?;
         apply_plan(t, "shop", &[post("call", &t.stand_in.url("/call"))]).await?;
         annotate(&plans(t), "shop", &ours("trigger"), Some("execute")).await?;
         let message = event(t, "shop", "TriggerRemoved").await?;
+        assert!(
+            message.contains("create this instead, with kubectl create -f -: {"),
+            "{message}"
+        );
         taken_off(&plans(t), "shop", "trigger").await?;
         assert_eq!(executions(t).list(&ListParams::default()).await?.items.len(), 0);
         let manifest = &message[message.find('{').expect("a manifest")..];

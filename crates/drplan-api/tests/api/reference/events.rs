@@ -18,7 +18,7 @@ const BEGINNINGS: [&str; 7] = [
 ];
 
 /// Reason, type, object, what it says.
-const REASONS: [[&str; 4]; 23] = [
+const REASONS: [[&str; 4]; 29] = [
     ["ExecutionStarted", "Normal", "execution", "the run began"],
     [
         "ExecutionSucceeded",
@@ -49,6 +49,24 @@ const REASONS: [[&str; 4]; 23] = [
         "Normal",
         "execution",
         "an Unknown run goes on",
+    ],
+    [
+        "RevertStarted",
+        "Normal",
+        "execution",
+        "a Revert began; what it does is told on itself, not on what it undoes",
+    ],
+    [
+        "RevertSucceeded",
+        "Normal",
+        "execution",
+        "everything that could be undone is undone",
+    ],
+    [
+        "RevertFailed",
+        "Warning",
+        "execution",
+        "the undo that failed; what is left stands in the message of the Revert",
     ],
     [
         "StageStarted",
@@ -129,6 +147,24 @@ const REASONS: [[&str; 4]; 23] = [
         "Warning",
         "plan",
         "its lock was held by an execution that does not exist",
+    ],
+    [
+        "TriggerAccepted",
+        "Normal",
+        "plan",
+        "with --trigger-annotations: the name of the execution that trigger=execute or revert created",
+    ],
+    [
+        "TriggerRefused",
+        "Warning",
+        "plan",
+        "with --trigger-annotations: why trigger=execute or revert created nothing",
+    ],
+    [
+        "TriggerExpired",
+        "Warning",
+        "plan",
+        "with --trigger-annotations: trigger=execute or revert is older than --start-deadline and created nothing",
     ],
     [
         "TriggerRemoved",

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::eventually::{Seen, eventually};
 
@@ -44,6 +45,10 @@ pub struct AuditEntry {
     pub object_ref: Option<AuditObject>,
     /// What was answered.
     response_status: Option<ResponseStatus>,
+    /// The object that was sent; only where the control plane keeps bodies.
+    pub request_object: Option<Value>,
+    /// The object that was answered; only where the control plane keeps bodies.
+    pub response_object: Option<Value>,
     /// When the request arrived.
     pub request_received_timestamp: Timestamp,
     /// When it was finished.

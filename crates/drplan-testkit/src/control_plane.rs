@@ -41,6 +41,8 @@ pub struct Options {
     pub scheduler: bool,
     /// Makes the node ready and its pods run. On unless switched off.
     pub kwok: bool,
+    /// Whether the audit log holds what was sent and answered. Large, so only where a test is about that.
+    pub audit_bodies: bool,
     /// More arguments for the API server.
     pub apiserver_args: Vec<String>,
 }
@@ -52,6 +54,7 @@ impl Default for Options {
             controller_manager: true,
             scheduler: true,
             kwok: true,
+            audit_bodies: false,
             apiserver_args: Vec::new(),
         }
     }
@@ -139,7 +142,7 @@ impl ControlPlane {
             None => Some(Kept::start_remover(&keep, &dir)?),
         };
         let authority = Authority::generate()?;
-        let site = Site::prepare(&dir, &authority)?;
+        let site = Site::prepare(&dir, &authority, options.audit_bodies)?;
         let admin = authority.client("testkit:admin", Some("system:masters"))?;
         let admin = authority.kubeconfig(site.apiserver_port, &admin);
         std::fs::write(dir.join("admin.kubeconfig"), admin.to_string())?;

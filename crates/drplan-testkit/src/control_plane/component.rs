@@ -71,7 +71,7 @@ pub(super) struct Site<'a> {
 
 impl<'a> Site<'a> {
     /// Chooses ports and writes the files into `dir`.
-    pub(super) fn prepare(dir: &'a Path, authority: &Authority) -> anyhow::Result<Self> {
+    pub(super) fn prepare(dir: &'a Path, authority: &Authority, audit_bodies: bool) -> anyhow::Result<Self> {
         let site = Self {
             dir,
             etcd_port: free_port()?,
@@ -102,7 +102,7 @@ impl<'a> Site<'a> {
                 &kubeconfig.to_string(),
             )?;
         }
-        site.write("audit-policy.yaml", &audit_policy().to_string())?;
+        site.write("audit-policy.yaml", &audit_policy(audit_bodies).to_string())?;
         site.write("pod.log", POD_LOG)?;
         site.write(
             "kwok.yaml",
@@ -207,8 +207,9 @@ impl<'a> Site<'a> {
     }
 }
 
-/// Metadata of every finished request except those of the control plane itself.
-fn audit_policy() -> serde_json::Value {
+/// Metadata, or all, of every finished request except those of the control plane itself.
+fn audit_policy(bodies: bool) -> serde_json::Value {
+    let level = if bodies { "RequestResponse" } else { "Metadata" };
     json!({
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
@@ -216,7 +217,7 @@ fn audit_policy() -> serde_json::Value {
         "rules": [
             {"level": "None", "users": CLIENTS.map(Component::user)},
             {"level": "None", "users": ["system:apiserver", "system:anonymous"]},
-            {"level": "Metadata"},
+            {"level": level},
         ],
     })
 }

@@ -18,7 +18,7 @@ const BEGINNINGS: [&str; 7] = [
 ];
 
 /// Reason, type, object, what it says.
-const REASONS: [[&str; 4]; 29] = [
+const REASONS: [[&str; 4]; 30] = [
     ["ExecutionStarted", "Normal", "execution", "the run began"],
     [
         "ExecutionSucceeded",
@@ -49,6 +49,12 @@ const REASONS: [[&str; 4]; 29] = [
         "Normal",
         "execution",
         "an Unknown run goes on",
+    ],
+    [
+        "ReplacedNotKept",
+        "Warning",
+        "execution",
+        "the lists that a Patch replaces are too large to be kept",
     ],
     [
         "RevertStarted",

@@ -36,7 +36,7 @@ impl Limit {
     }
 }
 
-pub(super) const ALL: [Limit; 16] = [
+pub(super) const ALL: [Limit; 17] = [
     Limit::new("ACTIONS_MAX", limits::ACTIONS_MAX, &["DRWorkflow.spec.actions"]),
     Limit::new(
         "WORKFLOWS_IN_STAGE_MAX",
@@ -106,6 +106,7 @@ pub(super) const ALL: [Limit; 16] = [
     Limit::new("ACTION_MESSAGE_BYTES_MAX", limits::ACTION_MESSAGE_BYTES_MAX, &[]),
     Limit::new("OUTPUT_TEXT_BYTES_MAX", limits::OUTPUT_TEXT_BYTES_MAX, &[]),
     Limit::new("OUTPUT_TEXTS_BYTES_MAX", limits::OUTPUT_TEXTS_BYTES_MAX, &[]),
+    Limit::new("REPLACED_BYTES_MAX", limits::REPLACED_BYTES_MAX, &[]),
 ];
 
 /// The table of all limits.

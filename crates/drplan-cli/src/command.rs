@@ -1,6 +1,7 @@
 //! What each command does.
 
 mod check;
+mod create;
 mod history;
 mod revert;
 mod run;

@@ -4,6 +4,7 @@ pub mod check;
 mod cluster;
 pub mod command;
 pub mod exit;
+pub mod history;
 pub mod options;
 mod screen;
 pub mod tree;

@@ -68,7 +68,7 @@ pub enum Command {
     Run {
         /// The plan
         plan: String,
-        /// The execution's name; PLAN-YYYYMMDD-HHMMSS (UTC) by default
+        /// The execution's name; PLAN-YYYYMMDD-HHMMSS (UTC) by default, with a number if that is taken
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
         /// A value for a parameter; may be repeated
@@ -109,18 +109,22 @@ pub enum Command {
         wait: bool,
     },
 
-    /// Undo an execution: creates an execution of type Revert, which this release's operator refuses
+    /// Undo an execution, action by action, in reverse order
+    ///
+    /// Creates an execution of type Revert. Every action that may have had an effect is undone by its rollback, else by
+    /// deleting what it created; what has no undo is skipped and said. After a Revert that failed another one goes on
+    /// from there.
     #[command(after_help = EXIT_CODES)]
     Revert {
         /// The execution to undo
         execution: String,
-        /// The Revert's name; PLAN-revert-YYYYMMDD-HHMMSS (UTC) by default
+        /// The Revert's name; PLAN-revert-YYYYMMDD-HHMMSS (UTC) by default, with a number if that is taken
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
-        /// Also undo an execution that has Failed or was Cancelled
+        /// Also undo an execution that has Failed or was Cancelled, as much of it as was done
         #[arg(long)]
         allow_partial: bool,
-        /// Watch it to its end
+        /// Watch it to its end; the exit code tells how it ended
         #[arg(short, long)]
         wait: bool,
     },

@@ -152,19 +152,23 @@ pub fn render(run: &RunView, now: Time, look: &Look) -> Vec<Line> {
     lines
 }
 
+/// The commands that fit the phase of `run`, each with what it is for.
+pub(crate) fn commands(run: &RunView, look: &Look) -> Vec<Line> {
+    next::commands(run, look)
+}
+
 fn head(run: &RunView, now: Time, look: &Look) -> Vec<Line> {
-    let what = match (run.operation.as_str(), run.plan.as_str()) {
-        ("", "") => String::new(),
-        (operation, "") => operation.to_owned(),
-        ("", plan) => format!("of {plan}"),
-        (operation, plan) => format!("{operation} of {plan}"),
-    };
+    let what = run.what();
     let title = fit(&run.name, look.width, look.cut());
     let room = look.width.saturating_sub(width(&title) + 2);
-    let title = Line(vec![
-        (Ink::Bold, title),
-        (Ink::Plain, format!("  {}", fit(&what, room, look.cut()))),
-    ]);
+    // What is undone is never cut where a line of its own shows it.
+    let mut lines = if run.is_revert() && width(&what) > room {
+        let what = Line::new(Ink::Plain, fit(&what, look.width, look.cut()));
+        vec![Line::new(Ink::Bold, title), what]
+    } else {
+        let what = format!("  {}", fit(&what, room, look.cut()));
+        vec![Line(vec![(Ink::Bold, title), (Ink::Plain, what)])]
+    };
     let mut state = match (&run.phase, run.cancelling) {
         (Phase::Running, Some(false)) => "Cancelling".to_owned(),
         (Phase::Running, Some(true)) => "Cancelling now".to_owned(),
@@ -189,17 +193,29 @@ fn head(run: &RunView, now: Time, look: &Look) -> Vec<Line> {
     };
     let state = fit(&state, look.width.saturating_sub(2), look.cut());
     let symbol = fit(&format!("{symbol} "), look.width, "");
-    vec![title, Line(vec![(ink, symbol), (strong, state)])]
+    lines.push(Line(vec![(ink, symbol), (strong, state)]));
+    lines
 }
 
-/// How many actions have succeeded, and what became of the others where that is to be known.
+/// How many actions have succeeded, and what became of the others where that is to be known. A Revert counts those
+/// that there is something to undo of.
 fn progress(run: &RunView) -> String {
     let (succeeded, all) = run.count(&[Phase::Succeeded]);
     if all == 0 {
         return String::new();
     }
-    let mut text = format!("  {succeeded} of {all} actions done");
-    for (phase, what) in [(Phase::Failed, "failed"), (Phase::Skipped, "skipped")] {
+    let (nothing, _) = run.count(&[Phase::NothingToUndo]);
+    let (done, skipped) = if run.is_revert() {
+        ("undone", "not undone")
+    } else {
+        ("actions done", "skipped")
+    };
+    let mut text = format!("  {succeeded} of {} {done}", all - nothing);
+    for (phase, what) in [
+        (Phase::Failed, "failed"),
+        (Phase::Skipped, skipped),
+        (Phase::NothingToUndo, "had nothing to undo"),
+    ] {
         let (count, _) = run.count(&[phase]);
         if count > 0 {
             text.push_str(&format!(", {count} {what}"));
@@ -230,11 +246,21 @@ fn row_lines(row: &Row, columns: usize, look: &Look) -> Vec<(Line, bool)> {
         (Ink::Dim, format!(" {:>7}", row.time)),
     ];
     let room = look.width.saturating_sub(columns + 8 + 2);
-    if !row.note.is_empty() && room >= 4 {
-        line.push((row.note_ink, format!("  {}", fit(&row.note, room, look.cut()))));
+    let mut note = row.note.clone();
+    let mut details = row.details.clone();
+    if !row.reason.is_empty() {
+        let with_reason = format!("{note}: {}", row.reason);
+        if width(&with_reason) <= room {
+            note = with_reason;
+        } else {
+            details.push((row.note_ink, row.reason.clone()));
+        }
+    }
+    if !note.is_empty() && room >= 4 {
+        line.push((row.note_ink, format!("  {}", fit(&note, room, look.cut()))));
     }
     let mut lines = vec![(Line(line), row.important)];
-    for (ink, detail) in &row.details {
+    for (ink, detail) in &details {
         let room = look.width.saturating_sub(width(&row.rail) + 2);
         for part in wrap(detail, room).into_iter().take(rows::DETAIL_LINES_MAX) {
             let part = fit(&part, room, look.cut());

@@ -20,7 +20,7 @@ use crate::{
     cluster::Cluster,
     exit::Exit,
     screen,
-    tree::{Look, render},
+    tree::{Look, commands, render},
     view::{Phase, RunView},
 };
 
@@ -55,7 +55,7 @@ fn exit_of(run: &RunView) -> Option<Exit> {
         // What was asked of it a moment ago is about to be done.
         Phase::Unknown if run.asked || run.cancelling.is_some() => None,
         Phase::Unknown => Some(Exit::Unknown),
-        Phase::Pending | Phase::Running | Phase::Skipped | Phase::Other(_) => None,
+        Phase::Pending | Phase::Running | Phase::Skipped | Phase::NothingToUndo | Phase::Other(_) => None,
     }
 }
 
@@ -192,6 +192,13 @@ pub(crate) async fn begins(cluster: &Cluster, name: &str) -> Exit {
             Some(Exit::Done) => return Exit::Done,
             Some(exit) => {
                 screen::tell(&format!("{name} is {}: {}", run.phase.as_str(), run.message));
+                let look = Look {
+                    flags: cluster.flags.clone(),
+                    ..Look::wide(screen::size().0)
+                };
+                for line in commands(&run, &look) {
+                    screen::tell(&line.plain());
+                }
                 return exit;
             }
             None if run.phase == Phase::Running => return Exit::Done,

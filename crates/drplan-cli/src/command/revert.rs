@@ -3,8 +3,8 @@
 use anyhow::bail;
 use serde_json::json;
 
-use super::run::{create, name_at};
-use crate::{cluster::Cluster, exit::Exit, view::RunView, watch};
+use super::create::{Name, create};
+use crate::{cluster::Cluster, exit::Exit, screen, view::RunView};
 
 /// Creates a Revert of execution `target`. Whether it may be undone is the operator's to say.
 pub(super) async fn revert(
@@ -26,10 +26,11 @@ pub(super) async fn revert(
     if allow_partial {
         spec["allowPartial"] = json!(true);
     }
-    let name = name.unwrap_or_else(|| {
+    let made = || {
         // Both parts fit: the plan's name gives way.
-        let plan = crate::screen::head(&run.plan, 40).trim_end_matches(['-', '.']);
-        name_at(&format!("{plan}-revert"), watch::now())
-    });
+        let plan = screen::head(&run.plan, 40).trim_end_matches(['-', '.']);
+        Name::made_of(&format!("{plan}-revert"))
+    };
+    let name = name.map_or_else(made, Name::Given);
     create(cluster, &name, spec, wait).await
 }

@@ -62,7 +62,7 @@ fn folded(steps: &[Fold]) -> Folds {
 
 /// Every fold in the order in which one can do without what it hides.
 fn steps(run: &RunView) -> Vec<Fold> {
-    let is_over = |phase: &Phase| matches!(phase, Phase::Succeeded | Phase::Skipped);
+    let is_over = |phase: &Phase| matches!(phase, Phase::Succeeded | Phase::Skipped | Phase::NothingToUndo);
     let stages = || run.stages.iter().enumerate();
     let workflows = || {
         stages().flat_map(|(stage, of)| {

@@ -25,6 +25,8 @@ pub(super) struct Row {
     pub(super) time: String,
     pub(super) note: String,
     pub(super) note_ink: Ink,
+    /// What the note says the reason of; below it where it has no room beside it.
+    pub(super) reason: String,
     /// What stands below it, to be wrapped.
     pub(super) details: Vec<(Ink, String)>,
     /// Whether somebody who watches must see it.
@@ -50,7 +52,7 @@ pub(super) fn mark(phase: &Phase, now: Time, look: &Look) -> (String, Ink) {
         Phase::Running => (ASCII_TURNS[frame % ASCII_TURNS.len()], Ink::Busy),
         Phase::Succeeded => (pick("✔", "+"), Ink::Good),
         Phase::Failed => (pick("✘", "x"), Ink::Bad),
-        Phase::Skipped => ("-", Ink::Dim),
+        Phase::Skipped | Phase::NothingToUndo => ("-", Ink::Dim),
         Phase::Cancelled => (pick("✘", "x"), Ink::Waiting),
         Phase::Unknown | Phase::Other(_) => ("?", Ink::Waiting),
     };
@@ -106,7 +108,7 @@ impl Rows<'_> {
             note.push(stage.message.clone());
         }
         if folded || !matches!(stage.phase, Phase::Skipped | Phase::Pending) {
-            note.insert(0, counted(&stage.phase, done, all));
+            note.insert(0, self.counted(&stage.phase, done, all));
         }
         if stage.parallel && matches!(stage.phase, Phase::Running | Phase::Pending) {
             note.push("parallel".to_owned());
@@ -158,7 +160,7 @@ impl Rows<'_> {
         row.name_ink = strong(&workflow.phase, Ink::Plain);
         let mut note = Vec::new();
         if folded || !matches!(workflow.phase, Phase::Skipped | Phase::Pending) {
-            note.push(counted(&workflow.phase, done, all));
+            note.push(self.counted(&workflow.phase, done, all));
         }
         if !workflow.message.is_empty() {
             note.push(workflow.message.clone());
@@ -182,7 +184,10 @@ impl Rows<'_> {
         let shares = self.folds.actions.contains(&at);
         let mut position = 0;
         while let Some(action) = workflow.actions.get(position) {
-            let is_quiet = matches!(action.phase, Phase::Succeeded | Phase::Pending | Phase::Skipped);
+            let is_quiet = matches!(
+                action.phase,
+                Phase::Succeeded | Phase::Pending | Phase::Skipped | Phase::NothingToUndo
+            );
             let alike = workflow.actions[position..]
                 .iter()
                 .take_while(|next| shares && is_quiet && next.phase == action.phase)
@@ -213,6 +218,9 @@ impl Rows<'_> {
         );
         let attempt = (action.attempt > 1).then(|| format!("attempt {}", action.attempt));
         let mut note: Vec<String> = Vec::new();
+        if self.run.is_revert() && action.phase != Phase::Pending {
+            note.push(action.phase.of_undo().to_owned());
+        }
         match (&action.phase, action.waits_until(self.now)) {
             (Phase::Running, Some(until)) => {
                 note.push(self.next_attempt(action, until));
@@ -232,6 +240,7 @@ impl Rows<'_> {
                 note.extend(Some(action.object.clone()).filter(|object| !object.is_empty()));
                 row.details.push((Ink::Bad, action.message.clone()));
             }
+            (Phase::NothingToUndo, _) => row.reason = action.message.clone(),
             (Phase::Pending | Phase::Succeeded | Phase::Skipped | Phase::Cancelled, _) => {
                 note.extend(attempt);
                 note.extend(Some(action.message.clone()).filter(|message| !message.is_empty() && !told));
@@ -256,6 +265,22 @@ impl Rows<'_> {
         self.rows.push(row);
     }
 
+    /// How many of a group's actions there are, or how many of them are done.
+    fn counted(&self, phase: &Phase, done: usize, all: usize) -> String {
+        let actions = if all == 1 { "action" } else { "actions" };
+        let undone = if self.run.is_revert() { " undone" } else { "" };
+        match phase {
+            Phase::NothingToUndo => phase.of_undo().to_owned(),
+            Phase::Pending => format!("{all} {actions}"),
+            Phase::Skipped if self.run.is_revert() => format!("{all} {actions} {}", phase.of_undo()),
+            Phase::Skipped => format!("{all} {actions}"),
+            Phase::Succeeded => format!("{all} {actions}{undone}"),
+            Phase::Running | Phase::Failed | Phase::Cancelled | Phase::Unknown | Phase::Other(_) => {
+                format!("{done}/{all}{undone}")
+            }
+        }
+    }
+
     fn row(&self, prefix: &str, phase: &Phase, name: &str) -> Row {
         // Of a run that is Unknown nobody knows whether its parts go on.
         let shown = match (&self.run.phase, phase) {
@@ -273,6 +298,7 @@ impl Rows<'_> {
             time: String::new(),
             note: String::new(),
             note_ink: Ink::Dim,
+            reason: String::new(),
             details: Vec::new(),
             important: false,
         }
@@ -313,31 +339,26 @@ impl Rows<'_> {
     }
 }
 
-/// How many actions of a workflow have succeeded, and how many it has.
+/// How many actions of a workflow have succeeded, and how many it has. What there is nothing to undo of does not count.
 fn progress(workflow: &WorkflowView) -> (usize, usize) {
-    let actions = workflow.actions.iter();
-    let succeeded = actions.filter(|action| action.phase == Phase::Succeeded);
-    (succeeded.count(), workflow.actions.len())
+    let are = |phase: Phase| {
+        workflow
+            .actions
+            .iter()
+            .filter(move |action| action.phase == phase)
+    };
+    let all = workflow.actions.len() - are(Phase::NothingToUndo).count();
+    (are(Phase::Succeeded).count(), all)
 }
 
 fn add(one: (usize, usize), other: (usize, usize)) -> (usize, usize) {
     (one.0 + other.0, one.1 + other.1)
 }
 
-fn counted(phase: &Phase, done: usize, all: usize) -> String {
-    let actions = if all == 1 { "action" } else { "actions" };
-    match phase {
-        Phase::Succeeded | Phase::Pending | Phase::Skipped => format!("{all} {actions}"),
-        Phase::Running | Phase::Failed | Phase::Cancelled | Phase::Unknown | Phase::Other(_) => {
-            format!("{done}/{all}")
-        }
-    }
-}
-
 /// What has not begun and what never will is dim, what failed stands out.
 fn strong(phase: &Phase, otherwise: Ink) -> Ink {
     match phase {
-        Phase::Pending | Phase::Skipped => Ink::Dim,
+        Phase::Pending | Phase::Skipped | Phase::NothingToUndo => Ink::Dim,
         Phase::Failed => Ink::Bad,
         Phase::Running | Phase::Succeeded | Phase::Cancelled | Phase::Unknown | Phase::Other(_) => otherwise,
     }

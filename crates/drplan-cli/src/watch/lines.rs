@@ -10,13 +10,11 @@ pub fn transitions(before: &RunView, after: &RunView, now: Time) -> Vec<String> 
     let now = after.end.map_or(now, |end| end.min(now));
     let mut found = Found {
         now,
+        is_revert: after.is_revert(),
         lines: Vec::new(),
     };
     if before.phase != after.phase && after.phase == Phase::Running {
-        found.push(
-            after.start,
-            format!("{} Running  {} of {}", after.name, after.operation, after.plan),
-        );
+        found.push(after.start, format!("{} Running  {}", after.name, after.what()));
     }
     if before.cancelling.is_none() && after.cancelling.is_some() {
         found.push(None, format!("{} Cancelling", after.name));
@@ -46,6 +44,7 @@ pub fn transitions(before: &RunView, after: &RunView, now: Time) -> Vec<String> 
 
 struct Found {
     now: Time,
+    is_revert: bool,
     lines: Vec<(Time, String)>,
 }
 
@@ -54,11 +53,26 @@ impl Found {
         self.lines.push((time.unwrap_or(self.now), line));
     }
 
+    /// What a part of the run is said to be.
+    fn word<'a>(&self, phase: &'a Phase) -> &'a str {
+        if self.is_revert {
+            phase.of_undo()
+        } else {
+            phase.as_str()
+        }
+    }
+
+    /// Whether the end of a stage or workflow is a line. Where there is nothing to undo its actions say so.
+    fn is_end(phase: &Phase) -> bool {
+        !matches!(phase, Phase::Pending | Phase::Running | Phase::NothingToUndo)
+    }
+
     fn stage(&mut self, before: Option<&StageView>, stage: &StageView) {
         let was = before.map(|before| &before.phase);
         let begins = was.is_none_or(|was| *was == Phase::Pending) && stage.start.is_some();
         if begins {
-            self.push(stage.start, format!("stage {} Running", stage.name));
+            let begins = self.word(&Phase::Running);
+            self.push(stage.start, format!("stage {} {begins}", stage.name));
         }
         for (index, workflow) in stage.workflows.iter().enumerate() {
             let before = before.and_then(|before| before.workflows.get(index));
@@ -67,13 +81,11 @@ impl Found {
                 self.workflow(&stage.name, before, workflow);
             }
         }
-        if was != Some(&stage.phase) && !matches!(stage.phase, Phase::Pending | Phase::Running) {
+        if was != Some(&stage.phase) && Self::is_end(&stage.phase) {
             let took = took(stage.start, stage.end);
             let message = said(&stage.message);
-            self.push(
-                stage.end,
-                format!("stage {} {}{took}{message}", stage.name, stage.phase.as_str()),
-            );
+            let ended = self.word(&stage.phase);
+            self.push(stage.end, format!("stage {} {ended}{took}{message}", stage.name));
         }
     }
 
@@ -81,7 +93,8 @@ impl Found {
         let was = before.map(|before| &before.phase);
         let path = format!("{stage}/{}", workflow.name);
         if was.is_none_or(|was| *was == Phase::Pending) && workflow.start.is_some() {
-            self.push(workflow.start, format!("workflow {path} Running"));
+            let begins = self.word(&Phase::Running);
+            self.push(workflow.start, format!("workflow {path} {begins}"));
         }
         for (index, action) in workflow.actions.iter().enumerate() {
             let before = before.and_then(|before| before.actions.get(index));
@@ -89,13 +102,11 @@ impl Found {
                 self.action(&path, before, action);
             }
         }
-        if was != Some(&workflow.phase) && !matches!(workflow.phase, Phase::Pending | Phase::Running) {
+        if was != Some(&workflow.phase) && Self::is_end(&workflow.phase) {
             let took = took(workflow.start, workflow.end);
             let message = said(&workflow.message);
-            self.push(
-                workflow.end,
-                format!("workflow {path} {}{took}{message}", workflow.phase.as_str()),
-            );
+            let ended = self.word(&workflow.phase);
+            self.push(workflow.end, format!("workflow {path} {ended}{took}{message}"));
         }
     }
 
@@ -104,7 +115,8 @@ impl Found {
         let none = ActionView::default();
         let before = before.unwrap_or(&none);
         if before.start.is_none() && action.start.is_some() {
-            self.push(action.start, format!("{path} Running"));
+            let begins = self.word(&Phase::Running);
+            self.push(action.start, format!("{path} {begins}"));
         }
         if action.phase == Phase::Running && action.attempt > before.attempt.max(1) {
             let at = action
@@ -121,10 +133,8 @@ impl Found {
         if has_changed && !matches!(action.phase, Phase::Pending | Phase::Running) {
             let took = took(action.start, action.end);
             let message = said(&action.message);
-            self.push(
-                action.end,
-                format!("{path} {}{took}{message}", action.phase.as_str()),
-            );
+            let ended = self.word(&action.phase);
+            self.push(action.end, format!("{path} {ended}{took}{message}"));
         }
     }
 }
@@ -208,6 +218,49 @@ mod tests {
                 "2026-01-30T10:00:10.000Z  workflow s/w[0] Failed after 10s",
                 "2026-01-30T10:00:10.000Z  stage s Failed after 10s",
                 "2026-01-30T10:00:10.000Z  x Failed after 10s: it failed; do this",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_revert_speaks_of_undoing() {
+        let revert = |phase: &str, actions: Value| {
+            RunView::read(&json!({
+                "metadata": {"name": "back"},
+                "status": {
+                    "phase": phase, "plan": "p", "operationType": "Revert", "reverts": {"name": "x"},
+                    "startTime": "2026-01-30T10:00:00.000Z", "stageStatuses": [{"name": "s", "phase": phase,
+                        "startTime": "2026-01-30T10:00:00.000Z", "workflowExecutions": [{
+                            "workflowRef": {"name": "w"}, "phase": phase, "startTime": "2026-01-30T10:00:00.000Z",
+                            "actionStatuses": actions,
+                        }]}],
+                },
+            }))
+        };
+        let now: Time = "2026-01-30T10:00:02.000Z".parse().unwrap();
+        let nothing =
+            json!({"name": "a", "phase": "Skipped", "nothingToUndo": true, "message": "it did not run"});
+        let begun =
+            json!({"name": "b", "phase": "Running", "attempts": 1, "startTime": "2026-01-30T10:00:00.000Z"});
+        let first = revert("Running", json!([nothing, begun]));
+        assert_eq!(
+            transitions(&RunView::default(), &first, now),
+            [
+                "2026-01-30T10:00:00.000Z  back Running  Revert of x",
+                "2026-01-30T10:00:00.000Z  stage s undoing",
+                "2026-01-30T10:00:00.000Z  workflow s/w[0] undoing",
+                "2026-01-30T10:00:00.000Z  action s/w[0]/b undoing",
+                "2026-01-30T10:00:02.000Z  action s/w[0]/a nothing to undo: it did not run",
+            ]
+        );
+        let done = json!({"name": "b", "phase": "Succeeded", "startTime": "2026-01-30T10:00:00.000Z",
+            "completionTime": "2026-01-30T10:00:01.000Z"});
+        let left = json!({"name": "a", "phase": "Skipped", "message": "skipped: cancelled"});
+        assert_eq!(
+            transitions(&first, &revert("Running", json!([left, done])), now),
+            [
+                "2026-01-30T10:00:01.000Z  action s/w[0]/b undone after 1s",
+                "2026-01-30T10:00:02.000Z  action s/w[0]/a not undone: cancelled",
             ]
         );
     }

@@ -209,6 +209,7 @@ async fn the_actions_of_the_guide_run_in_workflows_that_declare_their_parameters
             run(hub, "default", &name).await?;
             done_by_actions(hub, block).await?;
             undo(hub, "default", &name, &name).await?;
+            undone_of_actions(hub, block).await?;
         }
         Ok(())
     };
@@ -581,6 +582,38 @@ async fn done_by_actions(hub: &Hub<'_>, block: &Block) -> anyhow::Result<()> {
             assert_eq!(patched["data"], json!({"mode": "dr", "kept": "yes"}));
         }
         other => anyhow::bail!("nobody knows what the actions at line {other} do"),
+    }
+    Ok(())
+}
+
+/// Looks at what the rollbacks of the fragment's actions did.
+async fn undone_of_actions(hub: &Hub<'_>, block: &Block) -> anyhow::Result<()> {
+    match block.line {
+        347 => {
+            let name = "existing-app-localization";
+            let patched = hub.object(LOCALIZATION, "dr-cluster-shanghai", name).await?;
+            let value: Value = serde_saphyr::from_str(text(&patched, "/spec/overrides/0/value"))?;
+            assert_eq!(value[0]["value"], 1);
+        }
+        417 => {
+            let config = hub
+                .object(("v1", "ConfigMap"), "production", "app-config")
+                .await?;
+            assert_eq!(config["data"], json!({"mode": "normal", "kept": "yes"}));
+            let gone = [
+                (("v1", "ConfigMap"), format!("dr-config-actions-{}", block.line)),
+                (("v1", "Secret"), "dr-credentials".to_owned()),
+                (
+                    ("custom.example.com/v1", "BackupPolicy"),
+                    "dr-backup-policy".to_owned(),
+                ),
+            ];
+            for (kind, name) in gone {
+                let found = hub.api(kind, "production").get_opt(&name).await?;
+                assert!(found.is_none(), "{found:?}");
+            }
+        }
+        _ => {}
     }
     Ok(())
 }

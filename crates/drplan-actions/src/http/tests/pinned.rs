@@ -62,6 +62,17 @@ async fn a_call_to_a_pinned_host_goes_to_its_address_and_still_names_the_host() 
 }
 
 #[tokio::test]
+async fn several_addresses_of_one_host_are_tried_one_after_another() {
+    let server = Server::start(async |_, mut stream| answer(&mut stream, "200 OK", "").await).await;
+    let nobody = Server::nobody().await.replace("http://", "");
+    let dead = format!("db.invalid:8080:{nobody}").parse().unwrap();
+    let mut settings = pinned("db.invalid:8080", &server);
+    settings.pinned.insert(0, dead);
+    succeeds(settings, &post("http://db.invalid:8080/")).await;
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
 async fn the_host_that_the_author_writes_is_sent_to_a_pinned_host_too() {
     let server = Server::start(async |_, mut stream| answer(&mut stream, "200 OK", "").await).await;
     let mut call = post("http://db.invalid:8080/");

@@ -219,7 +219,10 @@ async fn a_namesake_is_respected_and_one_that_is_going_is_waited_for() -> anyhow
             performer.perform(&Identity::Operator, &create).await,
             FailureKind::AlreadyExists,
         )?;
-        let expect = format!("Job {}/migrate exists and was not made by this attempt", t.name);
+        let expect = format!(
+            "Job {}/migrate exists and was not made by this attempt: delete it, or give the Job another name",
+            t.name
+        );
         assert_eq!(exists.message, expect);
 
         jobs.delete("migrate", &DeleteParams::background()).await?;

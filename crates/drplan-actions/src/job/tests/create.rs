@@ -49,7 +49,7 @@ async fn a_job_of_another_attempt_is_not_ours() {
     let failure = failure(create(&script, in_an_hour()).await, FailureKind::AlreadyExists);
     assert_eq!(
         failure.message,
-        "Job shop/migrate exists and was not made by this attempt"
+        "Job shop/migrate exists and was not made by this attempt: delete it, or give the Job another name"
     );
     script.seen();
 }

@@ -181,7 +181,7 @@ impl Fold<'_> {
             Ok(Known::Enough | Known::Found(_)) => {}
             Ok(Known::Asked) => return Ok(()),
             Ok(Known::NothingToUndo(why)) => return self.end_undo(at, why),
-            Ok(Known::Failed(failure)) => return self.failed_attempt(at, &failure),
+            Ok(Known::Failed(failure)) => return self.failed_look(at, &failure),
             Err(error) => return self.fail(at, &error.to_string()),
         }
         match render::render(self.facts(run), at, attempt) {

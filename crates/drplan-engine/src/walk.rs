@@ -254,7 +254,7 @@ impl Fold<'_> {
             Ok(Known::NothingToUndo(why)) => return self.skip_undo(at, why),
             Ok(Known::Failed(failure)) => {
                 self.begin_attempt(at, attempt)?;
-                return self.failed_attempt(at, &failure);
+                return self.failed_look(at, &failure);
             }
             Err(error) => {
                 self.announce_begin(at);

@@ -8,19 +8,36 @@
     reason = "a test harness: a panic is how it tells"
 )]
 
+#[path = "support/fates.rs"]
+mod fates;
+#[path = "support/faults.rs"]
+mod faults;
 #[path = "support/model.rs"]
 mod model;
+#[path = "support/object_actions.rs"]
+mod object_actions;
+#[path = "support/objects.rs"]
+mod objects;
 #[path = "support/plans.rs"]
 mod plans;
+#[path = "support/process.rs"]
+mod process;
 #[path = "support/random_plan.rs"]
 mod random_plan;
 #[path = "support/shell.rs"]
 mod shell;
+#[path = "support/soundness.rs"]
+mod soundness;
 #[path = "support/world.rs"]
 mod world;
 
+use std::{cell::RefCell, collections::BTreeMap, panic::AssertUnwindSafe};
+
+use drplan_api::Time;
+use faults::Faults;
 use random_plan::{Dice, RandomPlan};
-use shell::{Faults, Shell};
+use shell::Shell;
+use world::World;
 
 /// Seeds of each test: a few seconds in a debug build.
 const SEEDS: u64 = 2000;
@@ -38,34 +55,44 @@ fn each_seed(play: impl Fn(u64) + std::panic::RefUnwindSafe) {
     }
 }
 
+/// The run of `plan` in the world of `seed`, played to its end.
+fn play(plan: &RandomPlan, seed: u64, faults: Faults) -> Shell {
+    let start: Time = "2026-01-30T10:00:00Z".parse().unwrap();
+    let world = World::new(seed, plan.objects(), start.as_millis());
+    let mut shell = Shell::new(plan.run(), world, start, faults);
+    shell.play();
+    shell
+}
+
 #[test]
 fn without_faults_a_run_ends_as_the_model_says() {
     each_seed(|seed| {
         let plan = RandomPlan::new(&mut Dice::new(seed), false);
-        let mut shell = Shell::new(&plan, seed, Faults::none());
-        shell.play();
+        let shell = play(&plan, seed, Faults::none());
         let found = model::outcome_of(shell.status());
         assert_eq!(found, model::expected(&plan, seed), "{plan:#?}");
     });
 }
 
 #[test]
-fn with_crashes_and_commands_every_step_is_sound_and_every_run_ends() {
-    let finished = std::cell::Cell::new([0_u32; 3]);
-    let finished = std::panic::AssertUnwindSafe(&finished);
+fn with_crashes_commands_and_strangers_every_step_is_sound_and_every_run_ends() {
+    let finished = AssertUnwindSafe(RefCell::new([0_u32; 3]));
+    let sights = AssertUnwindSafe(RefCell::new(BTreeMap::<&str, u32>::new()));
     each_seed(|seed| {
+        let (finished, sights) = (&finished, &sights);
         let plan = RandomPlan::new(&mut Dice::new(seed), true);
-        let mut shell = Shell::new(&plan, seed, Faults::some(seed));
-        shell.play();
-        let mut counts = finished.get();
-        counts[shell.ended_as()] += 1;
-        finished.set(counts);
+        let shell = play(&plan, seed, Faults::some(seed));
+        finished.borrow_mut()[shell.ended_as()] += 1;
+        for (sight, times) in &shell.world.objects.sights {
+            *sights.borrow_mut().entry(sight).or_default() += times;
+        }
     });
     if std::env::var("SIMULATION_SEED").is_err() {
-        let counts = finished.get();
+        let (finished, sights) = (finished.take(), sights.take());
+        let is_enough = finished.iter().all(|runs| *runs > 30) && sights.values().all(|times| *times > 5);
         assert!(
-            counts.iter().all(|count| *count > 30),
-            "too one-sided: {counts:?}"
+            is_enough && sights.len() >= 3,
+            "too one-sided: {finished:?}, {sights:?}"
         );
     }
 }

@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use drplan_api::status::{DRPlanExecutionStatus, StepPhase};
+use drplan_api::{
+    canonical::Operation,
+    status::{DRPlanExecutionStatus, StepPhase},
+};
 use drplan_engine::effect::FailureKind;
 
 use crate::{
-    random_plan::{RandomAction, RandomPlan, RandomStage, RandomWorkflow},
-    world::{Fates, TIMEOUT_SECONDS},
+    fates::{Fates, Initially},
+    random_plan::{RandomAction, RandomPlan, RandomStage, RandomWorkflow, What, object_key},
+    world::TIMEOUT_SECONDS,
 };
 
-/// The run's phase, and each action's phase, attempts and time of its end in seconds.
+const TIMEOUT_MILLIS: u64 = TIMEOUT_SECONDS * 1000;
+
+/// The run's phase, and each action's phase, attempts and time of its end in milliseconds.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Ended {
     phase: String,
@@ -25,7 +31,7 @@ pub(crate) fn outcome_of(status: &DRPlanExecutionStatus) -> Ended {
         .flat_map(|stage| &stage.workflow_executions);
     let start = status.start_time.unwrap();
     let actions = uses.flat_map(|used| &used.action_statuses).map(|action| {
-        let end = action.completion_time.map(|end| end.millis_since(start) / 1000);
+        let end = action.completion_time.map(|end| end.millis_since(start));
         (action.name.clone(), (action.phase, action.attempts, end))
     });
     Ended {
@@ -148,13 +154,16 @@ fn workflow(
 /// Whether it succeeds, after how many attempts, and when.
 fn action(action: &RandomAction, start: u64, fates: &Fates) -> (bool, u32, u64) {
     let mut time = start;
+    // Whether it is known what stood at its object's place.
+    let mut known = false;
     for number in 1.. {
-        let (failure, end) = match action.is_job {
-            true => job_attempt(action, number, time, fates),
-            false => {
+        let (failure, end) = match &action.what {
+            What::Job => job_attempt(action, number, time, fates),
+            What::Call => {
                 let fate = fates.call(&action.name, number, 0);
-                (fate.failure, time + fate.seconds)
+                (fate.failure, time + fate.millis)
             }
+            What::Object { .. } => object_attempt(action, number, time, &mut known, fates),
         };
         let Some(failure) = failure else {
             return (true, number, end);
@@ -177,7 +186,7 @@ fn action(action: &RandomAction, start: u64, fates: &Fates) -> (bool, u32, u64) 
             return (false, number, end);
         };
         let wait = retry.interval_seconds * retry.multiplier.pow(number - 1);
-        time = end + wait.min(retry.max_seconds);
+        time = end + 1000 * wait.min(retry.max_seconds);
     }
     unreachable!("every action ends")
 }
@@ -185,7 +194,7 @@ fn action(action: &RandomAction, start: u64, fates: &Fates) -> (bool, u32, u64) 
 /// The failure of an attempt at a Job, if it is one, and when it ends.
 fn job_attempt(action: &RandomAction, number: u32, start: u64, fates: &Fates) -> (Option<FailureKind>, u64) {
     let creation = fates.creation(&action.name, number, 0);
-    let created = start + creation.seconds;
+    let created = start + creation.millis;
     // A request that seemed to fail but made the Job: its successor finds a Job of another attempt in its place.
     if number > 1 && late(action, number - 1, fates) {
         return (Some(FailureKind::AlreadyExists), created);
@@ -193,13 +202,74 @@ fn job_attempt(action: &RandomAction, number: u32, start: u64, fates: &Fates) ->
     if creation.failure.is_some() {
         return (creation.failure, created);
     }
-    let deadline = start + TIMEOUT_SECONDS;
+    let deadline = start + TIMEOUT_MILLIS;
     match fates.job(&action.name, number) {
-        Some(fate) if created + fate.seconds * 3 <= deadline.max(created) => {
-            (fate.failure, created + fate.seconds * 3)
+        Some(fate) if created + fate.millis * 3 <= deadline.max(created) => {
+            (fate.failure, created + fate.millis * 3)
         }
         _ => (Some(FailureKind::JobTimedOut), deadline.max(created)),
     }
+}
+
+/// The failure of an attempt at an object that nobody else acts on, if it is one, and when it ends.
+fn object_attempt(
+    action: &RandomAction,
+    number: u32,
+    start: u64,
+    known: &mut bool,
+    fates: &Fates,
+) -> (Option<FailureKind>, u64) {
+    let What::Object {
+        operation,
+        kind,
+        object,
+        force,
+    } = &action.what
+    else {
+        unreachable!("{action:?} is about no object")
+    };
+    let initially = fates.initially(&object_key(*kind, object));
+    let mut sent = start;
+    for asked in 0.. {
+        if *known {
+            break;
+        }
+        let awaits_gone = matches!(operation, Operation::Create | Operation::Apply);
+        let gone = match initially {
+            Initially::Deleted(gone) if awaits_gone => gone,
+            _ => 0,
+        };
+        let fate = fates.look(&action.name, number, asked);
+        let deadline = TIMEOUT_MILLIS + if number == 1 { sent } else { start };
+        let answered = sent + fate.millis;
+        let (failure, end) = match fate.failure {
+            Some(failure) => (Some(failure), answered),
+            None if answered >= gone => (None, answered),
+            None if gone <= deadline => (None, gone),
+            None => (Some(FailureKind::Timeout), answered.max(deadline)),
+        };
+        if failure.is_some() {
+            return (failure, end);
+        }
+        // What is older than five seconds is asked again.
+        *known = end - sent <= 5_000;
+        sent = end;
+    }
+    let is_there = match initially {
+        Initially::Absent => false,
+        Initially::Present { .. } => true,
+        Initially::Deleted(gone) => sent < gone,
+    };
+    let refusal = match (operation, initially) {
+        (Operation::Create, _) if is_there => Some(FailureKind::AlreadyExists),
+        (Operation::Apply, Initially::Present { conflicts: true }) if !force => {
+            Some(FailureKind::FieldConflict)
+        }
+        (Operation::Patch, _) if !is_there => Some(FailureKind::Invalid),
+        _ => None,
+    };
+    let (fate, _) = fates.request(&action.name, number, 0);
+    (fate.failure.or(refusal), sent + fate.millis)
 }
 
 /// Whether the Job of attempt `number` was made although its creation failed.

@@ -43,16 +43,7 @@ pub(crate) fn object(name: &str, operation: Operation, kind: Kind, object: &str)
     plans::action(name, work)
 }
 
-/// Has `action` act on the object that goes by `object`.
-pub(crate) fn act_on(action: &mut Action, object: &str) {
-    match &mut action.doing.work {
-        Work::KubernetesResource(resource) => resource.manifest = manifest(object),
-        Work::Localization(localization) => localization.name = object.to_owned(),
-        Work::Subscription(subscription) => subscription.name = object.to_owned(),
-        Work::Http(_) | Work::Job(_) => panic!("{} acts on no object", action.name.as_str()),
-    }
-}
-
-fn manifest(object: &str) -> String {
-    format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {object}\ndata:\n  site: b\n")
+/// The manifest of a ConfigMap.
+pub(crate) fn manifest(object: &str) -> String {
+    format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {object}}}, data: {{site: b}}}}")
 }

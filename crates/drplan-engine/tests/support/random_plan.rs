@@ -1,16 +1,20 @@
 //! Random plans, in words of their own so that the model does not read what the engine reads.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use drplan_api::{
     GoDuration,
     canonical::{
-        Action, Deferred, OnInterrupted, PlanFailurePolicy, RetryPolicy, Work, WorkflowFailurePolicy,
+        Action, Deferred, OnInterrupted, Operation, PlanFailurePolicy, RetryPolicy, Work,
+        WorkflowFailurePolicy,
     },
 };
 use drplan_engine::Run;
 
-use crate::plans;
+use crate::{
+    object_actions::{self, Kind},
+    plans,
+};
 
 /// Numbers that follow from a seed (splitmix64).
 pub(crate) struct Dice(u64);
@@ -62,9 +66,21 @@ pub(crate) struct RandomWorkflow {
 #[derive(Debug)]
 pub(crate) struct RandomAction {
     pub(crate) name: String,
-    pub(crate) is_job: bool,
+    pub(crate) what: What,
     pub(crate) retry: Option<RandomRetry>,
     pub(crate) fails_if_interrupted: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
+    Call,
+    Job,
+    Object {
+        operation: Operation,
+        kind: Kind,
+        object: String,
+        force: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -77,14 +93,15 @@ pub(crate) struct RandomRetry {
 }
 
 impl RandomPlan {
-    pub(crate) fn new(dice: &mut Dice, with_timeout: bool) -> Self {
+    /// A `rough` one may have a timeout, and actions that get in each other's way on the same object.
+    pub(crate) fn new(dice: &mut Dice, rough: bool) -> Self {
         let with_graph = dice.percent(60);
         let mut names = 0;
         let stages = (0..1 + dice.below(5)).map(|index| {
             let index = usize::try_from(index).unwrap();
             let depends_on = (0..index).filter(|_| with_graph && dice.percent(40)).collect();
             let workflows = (0..1 + dice.below(3))
-                .map(|_| RandomWorkflow::new(dice, &mut names))
+                .map(|_| RandomWorkflow::new(dice, &mut names, rough))
                 .collect();
             RandomStage {
                 depends_on,
@@ -95,9 +112,20 @@ impl RandomPlan {
         let stages = stages.collect();
         Self {
             stop: dice.percent(60),
-            timeout_seconds: (with_timeout && dice.percent(25)).then(|| 20 + dice.below(200)),
+            timeout_seconds: (rough && dice.percent(25)).then(|| 20 + dice.below(200)),
             stages,
         }
+    }
+
+    /// The objects that anything is done to.
+    pub(crate) fn objects(&self) -> BTreeSet<String> {
+        let workflows = self.stages.iter().flat_map(|stage| &stage.workflows);
+        let actions = workflows.flat_map(|workflow| &workflow.actions);
+        let object = |action: &RandomAction| match &action.what {
+            What::Object { kind, object, .. } => Some(object_key(*kind, object)),
+            What::Call | What::Job => None,
+        };
+        actions.filter_map(object).collect()
     }
 
     /// The run of this plan, as the engine reads it.
@@ -137,12 +165,18 @@ impl RandomPlan {
 }
 
 impl RandomWorkflow {
-    fn new(dice: &mut Dice, names: &mut u32) -> Self {
-        let actions = (0..1 + dice.below(4)).map(|_| {
-            *names += 1;
-            RandomAction::new(dice, format!("a{names}"))
-        });
-        let actions = actions.collect();
+    fn new(dice: &mut Dice, names: &mut u32, rough: bool) -> Self {
+        let mut actions: Vec<RandomAction> = (0..1 + dice.below(4))
+            .map(|_| {
+                *names += 1;
+                RandomAction::new(dice, format!("a{names}"), rough)
+            })
+            .collect();
+        if let (false, What::Object { .. }) = (rough, &actions[0].what) {
+            // A workflow has not begun while its first action only looks, and what fails meanwhile keeps it from that:
+            // the model knows when a workflow begins from what is before it alone.
+            actions[0].what = What::Call;
+        }
         Self {
             fail_fast: dice.percent(60),
             actions,
@@ -150,8 +184,39 @@ impl RandomWorkflow {
     }
 }
 
+impl What {
+    fn object(dice: &mut Dice, name: &str, rough: bool) -> Self {
+        let operation = match dice.below(4) {
+            0 => Operation::Create,
+            1 => Operation::Apply,
+            2 => Operation::Patch,
+            _ => Operation::Delete,
+        };
+        let kind = match dice.below(4) {
+            0 => Kind::Localization,
+            1 => Kind::Subscription,
+            _ => Kind::ConfigMap,
+        };
+        let object = match rough && dice.percent(40) {
+            true => format!("shared{}", dice.below(2)),
+            false => name.to_owned(),
+        };
+        Self::Object {
+            operation,
+            kind,
+            object,
+            force: kind == Kind::ConfigMap && dice.percent(20),
+        }
+    }
+}
+
+/// How the world calls an object.
+pub(crate) fn object_key(kind: Kind, object: &str) -> String {
+    format!("{kind:?}/{object}")
+}
+
 impl RandomAction {
-    fn new(dice: &mut Dice, name: String) -> Self {
+    fn new(dice: &mut Dice, name: String, rough: bool) -> Self {
         let retry = dice.percent(50).then(|| RandomRetry {
             limit: u32::try_from(dice.below(4)).unwrap(),
             interval_seconds: dice.below(20),
@@ -159,24 +224,34 @@ impl RandomAction {
             max_seconds: 20 + dice.below(20),
             on_timeout: dice.percent(50),
         });
+        let what = match dice.below(10) {
+            0..4 => What::Call,
+            4..7 => What::Job,
+            _ => What::object(dice, &name, rough),
+        };
         Self {
             name,
-            is_job: dice.percent(40),
+            what,
             retry,
             fails_if_interrupted: dice.percent(15),
         }
     }
 
     fn written(&self) -> Action {
-        let mut action = if self.is_job {
-            plans::job(&self.name)
-        } else {
-            plans::call(&self.name)
+        let mut action = match &self.what {
+            What::Call => plans::call(&self.name),
+            What::Job => plans::job(&self.name),
+            What::Object {
+                operation,
+                kind,
+                object,
+                ..
+            } => object_actions::object(&self.name, *operation, *kind, object),
         };
-        if let Work::Http(http) = &mut action.doing.work
-            && self.fails_if_interrupted
-        {
-            http.on_interrupted = OnInterrupted::Fail;
+        match (&mut action.doing.work, &self.what) {
+            (Work::Http(http), _) if self.fails_if_interrupted => http.on_interrupted = OnInterrupted::Fail,
+            (Work::KubernetesResource(resource), What::Object { force, .. }) => resource.force = *force,
+            _ => {}
         }
         action.doing.timeout = Some(Deferred::Value(GoDuration::from_secs(
             crate::world::TIMEOUT_SECONDS,

@@ -24,7 +24,8 @@ impl Player {
             words.extend(tell_end(old, new, self.heard.contains(&at)));
         }
         for (at, effect) in &step.effects {
-            let verb = self.verb(action_status(before, *at).unwrap(), *at, effect);
+            let of = |status| action_status(status, *at).unwrap();
+            let verb = self.verb((of(before), of(&step.status)), *at, effect);
             words.push(format!("{verb} {}#{}", name(*at), effect.attempt));
         }
         words.extend(step.inquiries.iter().map(|(at, _)| format!("look {}", name(*at))));
@@ -50,14 +51,17 @@ impl Player {
         }
     }
 
-    fn verb(&self, old: &ActionStatus, at: ActionIndex, effect: &ActionEffect) -> &'static str {
+    fn verb(
+        &self,
+        (old, new): (&ActionStatus, &ActionStatus),
+        at: ActionIndex,
+        effect: &ActionEffect,
+    ) -> &'static str {
         let same = old.phase == StepPhase::Running && old.attempts == effect.attempt;
+        // Nothing was sent before what stood there was recorded.
+        let is_new = old.before != new.before || self.fresh.contains(&at);
         match &effect.command {
-            Command::Call(_) | Command::CreateJob(_) | Command::Object(_)
-                if same && !self.fresh.contains(&at) =>
-            {
-                "repeat"
-            }
+            Command::Call(_) | Command::CreateJob(_) | Command::Object(_) if same && !is_new => "repeat",
             Command::Call(_) | Command::CreateJob(_) | Command::Object(_) => "start",
             Command::AwaitJob(_) => "await",
             Command::FindJob(_) => "find",

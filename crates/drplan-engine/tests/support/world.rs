@@ -1,86 +1,13 @@
-//! What the world answers, and what it remembers: requests that arrived, Jobs that exist.
+//! What the world answers, and what it remembers: requests that arrived, Jobs and objects that exist.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use drplan_engine::effect::{Failure, FailureKind, Outcome};
 
-use crate::random_plan::Dice;
+use crate::{fates::Fates, objects::Objects};
 
 /// The timeout of every action: longer than calls take, shorter than some Jobs.
 pub(crate) const TIMEOUT_SECONDS: u64 = 60;
-
-/// What one request or Job comes to, and after how many seconds.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Fate {
-    pub(crate) seconds: u64,
-    /// None: success.
-    pub(crate) failure: Option<FailureKind>,
-}
-
-/// Answers that follow from the seed, the action, the attempt and how often that attempt was sent.
-pub(crate) struct Fates(pub(crate) u64);
-
-impl Fates {
-    fn dice(&self, salt: &str, name: &str, attempt: u32, sent: u32) -> Dice {
-        let mut hash = self.0 ^ 0xcbf2_9ce4_8422_2325;
-        for byte in salt
-            .bytes()
-            .chain(name.bytes())
-            .chain(attempt.to_be_bytes())
-            .chain(sent.to_be_bytes())
-        {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        Dice::new(hash)
-    }
-
-    fn fate(mut dice: Dice, failures: &[FailureKind], failing: u64) -> Fate {
-        let seconds = 1 + dice.below(20);
-        let failure = dice.percent(failing).then(|| {
-            let index = usize::try_from(dice.below(failures.len() as u64)).unwrap();
-            failures[index]
-        });
-        Fate { seconds, failure }
-    }
-
-    pub(crate) fn call(&self, name: &str, attempt: u32, sent: u32) -> Fate {
-        use FailureKind as K;
-        let failures = [
-            K::NotConnected,
-            K::ConnectionLost,
-            K::Timeout,
-            K::Tls,
-            K::HttpStatus,
-            K::BadAnswer,
-        ];
-        Self::fate(self.dice("call", name, attempt, sent), &failures, 20)
-    }
-
-    pub(crate) fn creation(&self, name: &str, attempt: u32, sent: u32) -> Fate {
-        use FailureKind as K;
-        let failures = [
-            K::ApiUnavailable,
-            K::ApiConflict,
-            K::Forbidden,
-            K::Invalid,
-            K::OutcomeUnknown,
-        ];
-        Self::fate(self.dice("creation", name, attempt, sent), &failures, 10)
-    }
-
-    /// How the Job of an attempt ends; none: not by itself.
-    pub(crate) fn job(&self, name: &str, attempt: u32) -> Option<Fate> {
-        let mut dice = self.dice("job", name, attempt, 0);
-        if dice.percent(5) {
-            return None;
-        }
-        Some(Self::fate(
-            dice,
-            &[FailureKind::JobFailed, FailureKind::JobLost],
-            20,
-        ))
-    }
-}
 
 /// A Job that exists or existed.
 #[derive(Clone, Debug)]
@@ -108,13 +35,14 @@ pub(crate) struct World {
     pub(crate) touched: BTreeMap<String, bool>,
     /// By name.
     pub(crate) jobs: BTreeMap<String, WorldJob>,
+    pub(crate) objects: Objects,
     creations: BTreeMap<(String, u32), u32>,
 }
 
-/// The end of a command: when, and what it brings. None: it never ends by itself.
+/// The end of a command: when, and what it brings.
 pub(crate) type End = (i64, Outcome);
 
-fn failed(kind: FailureKind) -> Outcome {
+pub(crate) fn failed(kind: FailureKind) -> Outcome {
     let mut failure = Failure::new(kind, format!("{kind:?}"));
     if kind == FailureKind::HttpStatus {
         failure.status_code = Some(503);
@@ -123,9 +51,12 @@ fn failed(kind: FailureKind) -> Outcome {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// `objects` are those that anything is done to.
+    pub(crate) fn new(seed: u64, objects: BTreeSet<String>, start: i64) -> Self {
+        let fates = Fates(seed);
         Self {
-            fates: Fates(seed),
+            fates,
+            objects: Objects::new(fates, objects, start),
             calls: BTreeMap::new(),
             touched: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -149,11 +80,11 @@ impl World {
             Some(kind) => failed(kind),
             None => Outcome::Answered {
                 status_code: 200,
-                duration_millis: fate.seconds * 1000,
+                duration_millis: fate.millis,
                 body: None,
             },
         };
-        (now + millis(fate.seconds), outcome)
+        (now + millis(fate.millis), outcome)
     }
 
     pub(crate) fn create(&mut self, job: &str, action: &str, attempt: u32, now: i64) -> End {
@@ -164,7 +95,7 @@ impl World {
             .and_modify(|sent| *sent += 1)
             .or_insert(0);
         let fate = self.fates.creation(action, attempt, sent);
-        let end = now + millis(fate.seconds);
+        let end = now + millis(fate.millis);
         if let Some(found) = self.jobs.get(job) {
             let ours = found.action == action && found.attempt == attempt;
             return (
@@ -190,7 +121,7 @@ impl World {
             let made = WorldJob {
                 action: action.to_owned(),
                 attempt,
-                ends: ending.as_ref().map(|fate| end + millis(fate.seconds * 3)),
+                ends: ending.as_ref().map(|fate| end + millis(fate.millis * 3)),
                 failure: ending.and_then(|fate| fate.failure),
                 deleted: false,
             };
@@ -246,6 +177,6 @@ fn created(job: &str) -> Outcome {
     }
 }
 
-fn millis(seconds: u64) -> i64 {
-    i64::try_from(seconds * 1000).unwrap()
+pub(crate) fn millis(span: u64) -> i64 {
+    i64::try_from(span).unwrap()
 }

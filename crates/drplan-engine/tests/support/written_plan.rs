@@ -125,7 +125,7 @@ fn read_options(action: &mut Action, text: &str) {
         rest = following.trim();
         let (word, value) = option.split_once(' ').unwrap_or((option, ""));
         if word == "object" {
-            object_actions::act_on(action, value);
+            act_on(action, value);
             continue;
         }
         let doing = &mut action.doing;
@@ -152,6 +152,16 @@ fn read_options(action: &mut Action, text: &str) {
             }
             (other, _) => panic!("unknown option {other}"),
         }
+    }
+}
+
+/// Has `action` act on the object that goes by `object`.
+fn act_on(action: &mut Action, object: &str) {
+    match &mut action.doing.work {
+        Work::KubernetesResource(resource) => resource.manifest = object_actions::manifest(object),
+        Work::Localization(localization) => localization.name = object.to_owned(),
+        Work::Subscription(subscription) => subscription.name = object.to_owned(),
+        Work::Http(_) | Work::Job(_) => panic!("{} acts on no object", action.name.as_str()),
     }
 }
 

@@ -19,6 +19,7 @@ mod e2e_namespaces;
 mod e2e_objects;
 mod e2e_places;
 mod e2e_revert;
+mod e2e_sizes;
 mod e2e_spellings;
 mod e2e_trigger;
 mod e2e_unreadable;

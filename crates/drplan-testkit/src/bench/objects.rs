@@ -1,0 +1,74 @@
+//! The objects of the benchmark.
+
+use anyhow::Context;
+use drplan_api::{DRPlan, DRPlanExecution, DRWorkflow};
+use k8s_openapi::NamespaceResourceScope;
+use kube::Resource;
+use kube::api::PostParams;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::eventually::object_until;
+use crate::namespace::TestNamespace;
+
+/// Creates an execution of plan `plan`.
+pub(super) async fn execute(t: &TestNamespace, name: &str, plan: &str) -> anyhow::Result<DRPlanExecution> {
+    make(t, name, json!({"planRef": plan, "operationType": "Execute"}))
+        .await
+        .with_context(|| format!("failed to create the execution `{name}`"))
+}
+
+/// A workflow and a plan, both `name`, that call these URLs in turn.
+pub(super) async fn apply_plan(t: &TestNamespace, name: &str, urls: &[String]) -> anyhow::Result<()> {
+    let call = |(number, url): (usize, &String)| json!({"name": format!("a{number}"), "type": "HTTP", "http": {"url": url, "method": "POST"}});
+    let actions: Vec<Value> = urls.iter().enumerate().map(call).collect();
+    make::<DRWorkflow>(t, name, json!({"actions": actions})).await?;
+    make::<DRPlan>(t, name, json!({"workflowRef": {"name": name}})).await?;
+    Ok(())
+}
+
+/// Waits until the operator has found the plan ready.
+pub(super) async fn looked_at(t: &TestNamespace, plan: &str) -> anyhow::Result<()> {
+    object_until(&t.api::<DRPlan>(), plan, "has been looked at", |plan| {
+        plan?.status.as_ref()?.phase.map(drop)
+    })
+    .await
+}
+
+/// Waits until the plan's lock is free.
+pub(super) async fn released(t: &TestNamespace, plan: &str) -> anyhow::Result<()> {
+    object_until(&t.api::<DRPlan>(), plan, "is free", |plan| {
+        plan?
+            .status
+            .as_ref()?
+            .current_execution
+            .is_none()
+            .then_some(())
+    })
+    .await
+}
+
+pub(super) async fn make<K>(t: &TestNamespace, name: &str, spec: Value) -> anyhow::Result<K>
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
+    K::DynamicType: Default,
+{
+    Ok(t.api::<K>()
+        .create(&PostParams::default(), &object(name, spec)?)
+        .await?)
+}
+
+pub(super) fn object<K>(name: &str, spec: Value) -> anyhow::Result<K>
+where
+    K: Resource + DeserializeOwned,
+    K::DynamicType: Default,
+{
+    let dynamic = K::DynamicType::default();
+    Ok(serde_json::from_value(json!({
+        "apiVersion": K::api_version(&dynamic),
+        "kind": K::kind(&dynamic),
+        "metadata": {"name": name},
+        "spec": spec,
+    }))?)
+}

@@ -29,7 +29,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: rust go ## A plan survives kill -9 of its operator on a real control plane; KEEP=1 leaves it running
+demo: rust go ## A plan survives kill -9 of its operator on a real control plane, and is undone; KEEP=1 leaves it running
 	@$(BUILD) --bin drplan-controlplane --bin drplan-operator --bin drplan-demo
 	@$(CONTROLPLANE)
 	@$(OPERATOR) $(TARGET)/debug/drplan-demo

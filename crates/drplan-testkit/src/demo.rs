@@ -1,7 +1,9 @@
-//! The demo: a plan that goes on where it was when its operator is killed.
+//! The demo: a plan that goes on where it was when its operator is killed, and is undone.
 
 mod claims;
 mod follow;
+mod journal;
+mod revert;
 mod screen;
 
 use std::collections::BTreeSet;
@@ -27,8 +29,9 @@ use crate::kubectl::Kubectl;
 use crate::operator::{OperatorLaunch, OperatorProcess, operator_crds};
 use crate::stand_in::{Answer, HttpStandIn, Outcome, Recorded};
 
-use claims::{Evidence, claims, key};
+use claims::{Evidence, claims, show};
 use follow::{Follower, actions};
+use journal::Keys;
 use screen::{Ink, Screen};
 
 /// The example that is run, in the workspace.
@@ -61,7 +64,7 @@ pub async fn run(keep: bool) -> anyhow::Result<bool> {
     let screen = Arc::new(Screen::new());
     screen.line(screen.ink(
         Ink::Bold,
-        "A plan of HTTP calls and Jobs, and an operator that is killed in the middle of it",
+        "A plan of HTTP calls and Jobs, an operator that is killed in the middle of it, and the way back",
     ));
 
     let stage = Stage::set(&screen).await?;
@@ -160,25 +163,19 @@ impl Stage {
         self.restart(screen, &follower).await?;
         let evidence = self.gather(&name, at_kill).await?;
 
-        show_journal(screen, &evidence.journal);
+        screen.heading("6. The site's journal: every call that arrived, and under which Idempotency-Key");
+        let keys = Keys::of(&evidence.journal);
+        keys.show(screen, &evidence.journal);
         screen
             .heading("7. Checked against the cluster's records, that journal and the API server's audit log");
-        let claims = claims(&evidence);
-        for claim in &claims {
-            match &claim.instead {
-                None => screen.line(format!("  {}  {}", screen.ink(Ink::Green, "true "), claim.text)),
-                Some(seen) => {
-                    screen.line(format!("  {}  {}", screen.ink(Ink::Red, "FALSE"), claim.text));
-                    screen.line(format!("         seen: {seen}"));
-                }
-            }
-        }
+        let run_is_true = show(screen, &claims(&evidence));
+        let undo_is_true = self.undo(screen, &name, &keys).await?;
         for kind in ["drplans", "drplanexecutions"] {
             screen.line("");
             screen.command(&format!("kubectl get {kind}"));
             screen.quote(&self.kubectl.run(&["get", kind]).await?);
         }
-        Ok(claims.iter().all(|claim| claim.instead.is_none()))
+        Ok(run_is_true && undo_is_true)
     }
 
     async fn apply_plan(&self, screen: &Screen) -> anyhow::Result<()> {
@@ -208,6 +205,8 @@ impl Stage {
         for path in [
             "/shop/mode",
             "/databases/customers/promote",
+            "/databases/customers/demote",
+            "/databases/orders/demote",
             "/dns/shop",
             "/announcements",
         ] {
@@ -216,11 +215,7 @@ impl Stage {
         screen.heading("3. It runs");
         screen.command("kubectl create -f examples/first-plan/run/execution.yaml");
         screen.start_clock(Timestamp::now());
-        let created = self
-            .kubectl
-            .run_with(&["create", "-o", "name", "-f", "-"], &self.execution()?)
-            .await?;
-        let name = created.trim().rsplit('/').next().unwrap_or_default().to_owned();
+        let name = self.create(&self.execution()?).await?;
         screen.line(format!(
             "  {name}, with the site's URL as the value of the parameter `site`"
         ));
@@ -230,14 +225,20 @@ impl Stage {
         ))
     }
 
+    /// Creates an execution by kubectl and returns its name.
+    async fn create(&self, execution: &Value) -> anyhow::Result<String> {
+        let created = self
+            .kubectl
+            .run_with(&["create", "-o", "name", "-f", "-"], &execution.to_string())
+            .await?;
+        Ok(created.trim().rsplit('/').next().unwrap_or_default().to_owned())
+    }
+
     /// The example's execution, with the site's URL.
-    fn execution(&self) -> anyhow::Result<String> {
-        let file = Path::new(FIRST_PLAN).join("run/execution.yaml");
-        let text =
-            std::fs::read_to_string(&file).with_context(|| format!("failed to read `{}`", file.display()))?;
-        let mut execution: Value = serde_saphyr::from_str(&text)?;
+    fn execution(&self) -> anyhow::Result<Value> {
+        let mut execution = example("run/execution.yaml")?;
         execution["spec"]["params"] = json!([{"name": "site", "value": self.site.url("")}]);
-        Ok(execution.to_string())
+        Ok(execution)
     }
 
     /// Kills the operator while a call is in flight and a Job runs, and returns what is recorded of the run then.
@@ -368,7 +369,7 @@ impl Stage {
     /// Leaves everything running until Ctrl-C.
     async fn keep(&self, screen: &Screen) -> anyhow::Result<()> {
         let file: PathBuf = self.control_plane.dir().join("again.json");
-        std::fs::write(&file, self.execution()?)?;
+        std::fs::write(&file, self.execution()?.to_string())?;
         screen.heading("The cluster goes on until Ctrl-C");
         screen.line(format!(
             "  export KUBECONFIG={}",
@@ -393,35 +394,10 @@ impl Stage {
     }
 }
 
-/// Prints the journal with a number for each key, and in full the key that came more than once.
-fn show_journal(screen: &Screen, journal: &[Recorded]) {
-    screen.heading("6. The site's journal: every call that arrived, and under which Idempotency-Key");
-    let mut keys: Vec<&str> = Vec::new();
-    for call in journal {
-        let number = keys
-            .iter()
-            .position(|known| *known == key(call))
-            .unwrap_or_else(|| {
-                keys.push(key(call));
-                keys.len() - 1
-            });
-        let is_repeated = journal.iter().filter(|other| key(other) == key(call)).count() > 1;
-        let (ink, outcome) = match call.outcome {
-            Outcome::Answered => (Ink::Green, "answered"),
-            Outcome::ClientGone => (Ink::Red, "the caller was gone"),
-            Outcome::Reset => (Ink::Red, "reset"),
-            Outcome::Pending => (Ink::Yellow, "not answered"),
-        };
-        let emphasis = if is_repeated { Ink::Bold } else { Ink::Plain };
-        let what = screen.ink(
-            emphasis,
-            format!("{:<5}{:<30} key {}", call.method, call.path, number + 1),
-        );
-        screen.at(call.arrived, format!("{what}  {}", screen.ink(ink, outcome)));
-    }
-    for (number, repeated) in keys.iter().enumerate() {
-        if journal.iter().filter(|call| key(call) == *repeated).count() > 1 {
-            screen.line(format!("             key {} is {repeated}", number + 1));
-        }
-    }
+/// A manifest of the example that is run.
+fn example(file: &str) -> anyhow::Result<Value> {
+    let file = Path::new(FIRST_PLAN).join(file);
+    let text =
+        std::fs::read_to_string(&file).with_context(|| format!("failed to read `{}`", file.display()))?;
+    Ok(serde_saphyr::from_str(&text)?)
 }

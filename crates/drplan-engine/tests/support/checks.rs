@@ -1,7 +1,7 @@
 //! What `check` lines of scripts ask for.
 
 use drplan_api::{
-    Time,
+    Time, labels,
     status::{ActionStatus, DRPlanExecutionStatus, ObjectRef, StepPhase},
 };
 use drplan_engine::{
@@ -111,8 +111,14 @@ impl Player {
             ("timeout", Command::Call(call)) => call.timeout.to_string(),
             ("command", Command::Object(command)) => shown_command(command),
             ("marks", Command::Object(ObjectCommand::Write(write))) => {
-                let values = write.annotations.iter().map(|(_, value)| value.as_str());
-                values.collect::<Vec<_>>().join(" ")
+                let mark = |name: &str| {
+                    let mut marks = write.annotations.iter();
+                    marks
+                        .find(|(key, _)| key == name)
+                        .map_or("none", |(_, value)| value)
+                };
+                let marks = [labels::EXECUTION_UID, labels::ACTION_PATH, labels::ATTEMPT].map(mark);
+                marks.join(" ")
             }
             (other, command) => panic!("{command:?} has no {other}"),
         }

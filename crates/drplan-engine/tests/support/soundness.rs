@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use drplan_api::status::{ActionStatus, ExecutionPhase, ObjectRef, StepPhase};
+use drplan_api::{
+    canonical::{Operation, Work},
+    status::{ActionStatus, ExecutionPhase, ObjectRef, StepPhase},
+};
 use drplan_engine::{
     ActionIndex, InFlight, Observed, Step, WaitingOn, action_indices, action_status, advance,
     effect::{ActionEffect, Command},
@@ -199,6 +202,11 @@ impl Shell {
             let called = self.world.touched.get(name).copied().unwrap_or(false);
             let touched = called || objects.is_touched_by(path.as_str());
             assert!(action.phase.is_ended());
+            let made = is_create(&self.run.action(at).doing.work) && action.phase == StepPhase::Succeeded;
+            assert!(
+                action.created || !made,
+                "{name} made an object, and its undo would be forgotten"
+            );
             cut_short |= action.message == "the plan's timeout has passed";
             match action.phase {
                 StepPhase::Failed => assert!(
@@ -237,6 +245,16 @@ fn check_told(step: &Step) {
         let sum: u64 = phases.iter().map(|phase| of(phase)).sum();
         assert_eq!(of("total"), sum);
     }
+}
+
+fn is_create(work: &Work) -> bool {
+    let operation = match work {
+        Work::Localization(localization) => localization.operation,
+        Work::Subscription(subscription) => subscription.operation,
+        Work::KubernetesResource(resource) => resource.operation,
+        Work::Http(_) | Work::Job(_) => return false,
+    };
+    operation == Operation::Create
 }
 
 fn text(before: &Before) -> &str {

@@ -6,6 +6,7 @@ use drplan_api::DRPlanExecutionStatus;
 use drplan_api::status::{ActionStatus, ExecutionPhase, StepPhase};
 
 use super::follow::actions;
+use super::screen::{Ink, Screen};
 use crate::stand_in::{Outcome, Recorded};
 
 /// What was found at the end, from whoever saw it: the cluster's records, the site's journal, the audit log.
@@ -38,7 +39,7 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    fn new(text: impl Into<String>, holds: bool, seen: impl std::fmt::Debug) -> Self {
+    pub(super) fn new(text: impl Into<String>, holds: bool, seen: impl std::fmt::Debug) -> Self {
         Self {
             text: text.into(),
             instead: (!holds).then(|| format!("{seen:?}")),
@@ -46,7 +47,21 @@ impl Claim {
     }
 }
 
-/// Judges everything that the demo claims.
+/// Prints `claims` and returns whether all of them are true.
+pub(super) fn show(screen: &Screen, claims: &[Claim]) -> bool {
+    for claim in claims {
+        match &claim.instead {
+            None => screen.line(format!("  {}  {}", screen.ink(Ink::Green, "true "), claim.text)),
+            Some(seen) => {
+                screen.line(format!("  {}  {}", screen.ink(Ink::Red, "FALSE"), claim.text));
+                screen.line(format!("         seen: {seen}"));
+            }
+        }
+    }
+    claims.iter().all(|claim| claim.instead.is_none())
+}
+
+/// Judges everything that the demo claims about the run.
 pub(super) fn claims(evidence: &Evidence) -> Vec<Claim> {
     vec![
         succeeded(evidence),

@@ -103,7 +103,12 @@ fn actions_of(stage: &StageStatus) -> Vec<(String, &ActionStatus)> {
 
 fn print_changes(screen: &Screen, before: &DRPlanExecutionStatus, now: &DRPlanExecutionStatus) {
     let known = actions(before);
-    for (number, stage) in now.stage_statuses.iter().enumerate() {
+    let is_revert = now.reverts.is_some();
+    let mut stages: Vec<(usize, &StageStatus)> = now.stage_statuses.iter().enumerate().collect();
+    if is_revert {
+        stages.reverse();
+    }
+    for (number, stage) in stages {
         let was = before
             .stage_statuses
             .get(number)
@@ -117,12 +122,17 @@ fn print_changes(screen: &Screen, before: &DRPlanExecutionStatus, now: &DRPlanEx
             let begins = format!("stage {}{together}", screen.ink(Ink::Bold, &stage.name));
             screen.at(Timestamp::now(), begins);
         }
-        for (path, action) in actions_of(stage) {
+        let mut of_stage = actions_of(stage);
+        if is_revert {
+            of_stage.reverse();
+        }
+        for (path, action) in of_stage {
             let was = known
                 .get(&format!("{}/{path}", stage.name))
                 .map_or(StepPhase::Pending, |known| known.phase);
             if was != action.phase {
-                print_action(screen, &path, action);
+                let shown = if is_revert { undoing(action) } else { doing(action) };
+                print_action(screen, &path, action, shown);
             }
         }
     }
@@ -133,23 +143,36 @@ fn print_changes(screen: &Screen, before: &DRPlanExecutionStatus, now: &DRPlanEx
             Ink::Red
         };
         let duration = now.duration.as_deref().unwrap_or("an unknown time");
+        let what = if is_revert { "Revert" } else { "run" };
         let ended = format!(
-            "the run has {} after {duration}",
+            "the {what} has {} after {duration}",
             screen.ink(ink, now.phase.as_str())
         );
         screen.at(Timestamp::now(), ended);
     }
 }
 
-fn print_action(screen: &Screen, path: &str, action: &ActionStatus) {
-    let (ink, word) = shown(action.phase);
+fn print_action(screen: &Screen, path: &str, action: &ActionStatus, (ink, word): (Ink, &str)) {
     // Padded before it is coloured: the codes have no width.
     let line = format!("  {path:<28} {}", screen.ink(ink, format!("{word:<9}")));
     screen.at(Timestamp::now(), format!("{line}  {}", action.message).trim_end());
 }
 
-fn shown(phase: StepPhase) -> (Ink, &'static str) {
-    match phase {
+/// The word for an action of a Revert.
+fn undoing(action: &ActionStatus) -> (Ink, &'static str) {
+    match action.phase {
+        StepPhase::Pending => (Ink::Plain, "Pending"),
+        StepPhase::Running => (Ink::Yellow, "undoing"),
+        StepPhase::Succeeded => (Ink::Green, "undone"),
+        StepPhase::Failed => (Ink::Red, "undo failed"),
+        StepPhase::Skipped if action.nothing_to_undo => (Ink::Dim, "skipped"),
+        StepPhase::Skipped => (Ink::Red, "not undone"),
+    }
+}
+
+/// The word for an action of an Execute.
+fn doing(action: &ActionStatus) -> (Ink, &'static str) {
+    match action.phase {
         StepPhase::Pending => (Ink::Plain, "Pending"),
         StepPhase::Running => (Ink::Yellow, "Running"),
         StepPhase::Succeeded => (Ink::Green, "Succeeded"),

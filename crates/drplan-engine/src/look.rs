@@ -89,7 +89,11 @@ impl Fold<'_> {
     }
 
     /// Fails an attempt whose object could not be looked at: nothing of it was sent.
-    pub(crate) fn failed_look(&mut self, at: ActionIndex, failure: &Failure) -> Result<(), IllegalTransition> {
+    pub(crate) fn failed_look(
+        &mut self,
+        at: ActionIndex,
+        failure: &Failure,
+    ) -> Result<(), IllegalTransition> {
         let possible = action_status(&self.status, at).is_some_and(|action| action.effect_possible);
         self.failed_attempt(at, failure)?;
         if let Some(action) = action_status_mut(&mut self.status, at) {

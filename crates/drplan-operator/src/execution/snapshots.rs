@@ -12,7 +12,7 @@ use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     context::Context,
@@ -53,6 +53,7 @@ pub async fn store(
     text: &str,
 ) -> Result<(SnapshotRef, String), StoreError> {
     let (namespace, name) = (record.key().0, name_of(record));
+    let text = &inert(text);
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &namespace);
     let object = revision(record, &name, "snapshot", text)?;
     let text = match bounded(api.create(&PostParams::default(), &object)).await {
@@ -176,7 +177,7 @@ fn name_of(record: &Record) -> String {
 /// [`StoreError`].
 pub async fn keep(context: &Context, record: &Record, name: &str, text: &str) -> Result<(), StoreError> {
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &record.key().0);
-    let object = revision(record, name, "text", text)?;
+    let object = revision(record, name, "text", &inert(&Value::from(text).to_string()))?;
     match bounded(api.create(&PostParams::default(), &object)).await {
         Ok(_) | Err(StoreError::Conflict) => Ok(()),
         Err(error) => Err(error),
@@ -192,7 +193,8 @@ pub async fn load_kept(context: &Context, record: &Record, names: &[&str]) -> Re
     let mut kept = Kept::new();
     for name in names {
         let stored = bounded(api.get_opt(name)).await?;
-        if let Some(text) = stored.and_then(|object| text_of(record, object, "text")) {
+        let stored = stored.and_then(|object| text_of(record, object, "text"));
+        if let Some(Ok(text)) = stored.map(|stored| serde_json::from_str::<String>(&stored)) {
             kept.insert((*name).to_owned(), text.into());
         }
     }
@@ -213,6 +215,22 @@ pub async fn load_outputs(
     let reverted = run.and_then(|run| run.reverted.as_ref());
     names.extend(reverted.into_iter().flat_map(kept_of_reverted));
     load_kept(context, record, &names).await
+}
+
+/// `json` without the characters that the API server writes in another way when an object is patched, be it by us or by
+/// the garbage collector: it would find the data changed then, and refuse. The document stays the same.
+fn inert(json: &str) -> String {
+    let mut inert = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            // In JSON these stand inside strings alone.
+            '&' | '<' | '>' | '\u{2028}' | '\u{2029}' => {
+                inert.push_str(&format!("\\u{:04x}", u32::from(character)));
+            }
+            other => inert.push(other),
+        }
+    }
+    inert
 }
 
 fn revision(record: &Record, name: &str, holds: &str, text: &str) -> Result<ControllerRevision, StoreError> {
@@ -254,4 +272,20 @@ fn text_of(record: &Record, object: ControllerRevision, holds: &str) -> Option<S
     let ours = is_owned_by(record, &object);
     let text = object.data?.0.get(holds)?.as_str()?.to_owned();
     ours.then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inert_json_is_the_same_document_without_what_go_escapes() {
+        let written = json!({"a & b": "<c>\u{2028}\u{2029}\u{8}\u{7f}ü\"\\u0026"});
+        let inert = inert(&written.to_string());
+        assert!(
+            !inert.contains(['&', '<', '>', '\u{2028}', '\u{2029}']),
+            "{inert}"
+        );
+        assert_eq!(serde_json::from_str::<Value>(&inert).unwrap(), written);
+    }
 }

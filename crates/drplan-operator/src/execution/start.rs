@@ -129,7 +129,11 @@ impl Starting {
             return Ok(None);
         };
         let record = Record::of(raw);
-        let look = self.decide(&record).await?;
+        let look = match self.decide(&record).await {
+            // Whoever looks at the execution sees why it does not begin.
+            Err(error @ StoreError::Refused { .. }) => Look::Pending(format!("cannot begin yet: {error}")),
+            decided => decided?,
+        };
         Ok(Some((record, look)))
     }
 

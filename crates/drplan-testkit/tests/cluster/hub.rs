@@ -178,13 +178,4 @@ impl<'a> Hub<'a> {
         }
         Ok(made)
     }
-
-    /// Deletes what the actions of an execution made, by hand.
-    pub(crate) async fn clear(&self, execution: &str) -> anyhow::Result<()> {
-        let label = format!("--selector=dr.bkbcs.tencent.com/execution={execution}");
-        let kinds = "localizations,subscriptions,jobs";
-        let args = ["delete", kinds, "--all-namespaces", &label, "--ignore-not-found"];
-        self.kubectl.run(&args).await?;
-        Ok(())
-    }
 }

@@ -9,7 +9,7 @@ use crate::{
     effect::Failure,
     fold::Fold,
     graph::ActionIndex,
-    object::{Before, Look, Marks, ObjectOutcome, field_manager},
+    object::{Before, Look, MANAGER_PREFIX, Marks, ObjectOutcome, field_manager},
     render::{self, Attempt, RenderError},
     run::{Run, action_status, action_status_mut},
     settle::recorded_path,
@@ -88,12 +88,30 @@ impl Fold<'_> {
         }
     }
 
-    /// Fails an attempt whose object could not be looked at: nothing of it was sent.
-    pub(crate) fn failed_look(&mut self, at: ActionIndex, failure: &Failure) -> Result<(), IllegalTransition> {
-        let possible = action_status(&self.status, at).is_some_and(|action| action.effect_possible);
+    /// An attempt whose look failed changed nothing. The next waits for its time, and looks for itself.
+    pub(crate) fn failed_look(
+        &mut self,
+        at: ActionIndex,
+        failure: &Failure,
+    ) -> Result<(), IllegalTransition> {
+        let effect_possible = action_status(&self.status, at).is_some_and(|action| action.effect_possible);
         self.failed_attempt(at, failure)?;
-        if let Some(action) = action_status_mut(&mut self.status, at) {
-            action.effect_possible = possible;
+        let asked_at = self
+            .seen
+            .looks
+            .get(&at)
+            .map_or(self.now, |looked| looked.asked_at);
+        let path = recorded_path(&self.status, at);
+        let Some(action) = action_status_mut(&mut self.status, at) else {
+            return Ok(());
+        };
+        action.effect_possible = effect_possible;
+        if action.phase == StepPhase::Running {
+            let soonest = asked_at.plus_millis(1);
+            let time = action.attempt_time.map_or(soonest, |time| time.max(soonest));
+            action.attempt_time = Some(time);
+            self.waiting_on.push(WaitingOn::Retry(path, time));
+            self.wake(time);
         }
         Ok(())
     }
@@ -148,6 +166,8 @@ impl Fold<'_> {
             return Ok(());
         };
         let identity = self.identity(at);
+        // An Apply may have marked what somebody else made at the same moment.
+        let is_create = self.run.is_some_and(|run| run.task(at).is_create());
         let is_gone = |before: &Before| match (before, &deleted) {
             (_, None) => false,
             (Before::Absent, Some(_)) => true,
@@ -164,7 +184,7 @@ impl Fold<'_> {
                 before: Before::Present(uid),
                 marks: Some(marks),
                 ..
-            }) if marks.made_by(&identity) => {
+            }) if marks.made_by(&identity) && (is_create || is_ours_alone(marks)) => {
                 let uid = uid.clone();
                 let action = self.apply(at, ActionEvent::Succeeded)?;
                 action.created = true;
@@ -193,6 +213,11 @@ impl Fold<'_> {
         }
         self.waiting_on.push(WaitingOn::Look(path));
     }
+}
+
+/// Whether nobody but one action has written fields of what carries its marks.
+fn is_ours_alone(marks: &Marks) -> bool {
+    matches!(marks.managers.as_slice(), [manager] if manager.starts_with(MANAGER_PREFIX))
 }
 
 /// The object of a Localization, Subscription or KubernetesResource action.

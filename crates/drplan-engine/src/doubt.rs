@@ -14,6 +14,7 @@ use crate::{
     effect::{Command, JobWait, Outcome},
     fold::Fold,
     graph::ActionIndex,
+    look,
     run::{action_indices, action_status, action_status_mut},
 };
 
@@ -131,7 +132,7 @@ impl Fold<'_> {
         }
     }
 
-    /// Back to Running. Deadlines have not run meanwhile: that of the plan, and those of the Jobs that run.
+    /// Back to Running. Deadlines have not run meanwhile: that of the plan, and those of the Jobs and objects at work.
     fn go_on_from_unknown(&mut self) {
         self.status.phase = ExecutionPhase::Running;
         let since = self.status.unknown_since.take().unwrap_or(self.now);
@@ -141,13 +142,10 @@ impl Fold<'_> {
             let Some(action) = action_status_mut(&mut self.status, at) else {
                 continue;
             };
-            let has_job = action
-                .outputs
-                .job_ref
-                .as_ref()
-                .is_some_and(|job| job.uid.is_some());
-            if has_job && action.phase == StepPhase::Running {
-                // A Job's deadline follows from the time of its attempt.
+            let looks_first = self.run.is_some_and(|run| run.task(at).looks_first());
+            let has_target = action.outputs.job_ref.is_some() || look::object(action).is_some();
+            if (has_target || looks_first) && action.phase == StepPhase::Running {
+                // What is asked of the API server is due by the time of its attempt.
                 action.attempt_time = action
                     .attempt_time
                     .map(|time| time.plus_millis(self.now.millis_since(since.max(time))));

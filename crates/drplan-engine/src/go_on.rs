@@ -93,7 +93,9 @@ impl Fold<'_> {
             .is_some_and(|job| job.uid.is_some());
         let is_new = action_status(self.before, at).is_none_or(|before| before.attempts < action.attempts);
         let is_early = action.attempt_time.is_some_and(|time| time > self.now);
-        !has_job && (is_new || is_early || self.seen.fresh.contains(&at))
+        // Nothing is sent before what stood there is recorded.
+        let is_blind = action.before.is_none() && self.run.is_some_and(|run| run.task(at).looks_first());
+        !has_job && (is_new || is_early || is_blind || self.seen.fresh.contains(&at))
     }
 
     /// Ends an action whose newest attempt was not sent and will not be.
@@ -155,9 +157,12 @@ impl Fold<'_> {
         let Some(action) = action_status(&self.status, at) else {
             return Ok(());
         };
+        let time = action.attempt_time.unwrap_or(self.now);
         let attempt = Attempt {
             number: attempt,
-            time: action.attempt_time.unwrap_or(self.now),
+            time,
+            // A Job keeps its deadline, all else gets its full timeout anew.
+            counts_from: if run.task(at).is_job() { time } else { self.now },
             first_start: action.start_time.unwrap_or(self.now),
         };
         if attempt.time > self.now {
@@ -177,18 +182,25 @@ impl Fold<'_> {
                 return Ok(());
             }
         }
-        match self.know_before(run, at, attempt) {
-            Ok(Known::Enough | Known::Found(_)) => {}
+        let is_found = match self.know_before(run, at, attempt) {
+            Ok(Known::Enough) => false,
+            Ok(Known::Found(_)) => true,
             Ok(Known::Asked) => return Ok(()),
             Ok(Known::NothingToUndo(why)) => return self.end_undo(at, why),
             Ok(Known::Failed(failure)) => return self.failed_look(at, &failure),
             Err(error) => return self.fail(at, &error.to_string()),
-        }
+        };
         match render::render(self.facts(run), at, attempt) {
             Err(error) if unsent => self.fail(at, &error.to_string()),
             Err(error) => self.fail_unknown(at, &format!("{CUT_OFF}, and it cannot be repeated: {error}")),
             Ok(rendered) => {
                 self.http_places -= usize::from(matches!(rendered.command, Command::Call(_)));
+                if let Some(action) = action_status_mut(&mut self.status, at).filter(|_| is_found) {
+                    render::record_target(&mut action.outputs, run.task(at), rendered.target);
+                }
+                if self.has_nothing_to_delete(run, at) {
+                    return self.end_with_nothing_to_delete(at);
+                }
                 if unsent {
                     self.emit(run, at, attempt.number, rendered.command);
                 } else {

@@ -1,15 +1,19 @@
 //! Looks at objects: what stands there before an intent is recorded, and whether an intent without result had its
 //! effect.
 
-use drplan_api::status::{ActionStatus, ObjectRef, Outputs, StepPhase};
+use drplan_api::{
+    canonical::Operation,
+    limits::ACTION_MESSAGE_BYTES_MAX,
+    status::{ActionStatus, ObjectRef, Outputs, StepPhase},
+};
 
 use crate::{
     action_phase::{ActionEvent, IllegalTransition},
     advance::{Inquiry, Looked, WaitingOn},
     effect::Failure,
-    fold::Fold,
+    fold::{Fold, cut},
     graph::ActionIndex,
-    object::{Before, Look, Marks, ObjectOutcome, field_manager},
+    object::{Before, Look, MANAGER_PREFIX, Marks, ObjectOutcome, field_manager},
     render::{self, Attempt, RenderError},
     run::{Run, action_status, action_status_mut},
     settle::recorded_path,
@@ -81,6 +85,7 @@ impl Fold<'_> {
                 let first_start = if is_first { asked_at } else { attempt.first_start };
                 Ok(Known::Found(Attempt {
                     time: asked_at,
+                    counts_from: asked_at,
                     first_start,
                     ..attempt
                 }))
@@ -88,16 +93,45 @@ impl Fold<'_> {
         }
     }
 
-    /// Fails an attempt whose object could not be looked at: nothing of it was sent.
+    /// Whether the action deletes, and nothing stood there: a request could only meet what somebody has made since.
+    pub(crate) fn has_nothing_to_delete(&self, run: &Run, at: ActionIndex) -> bool {
+        let before = action_status(&self.status, at).and_then(|action| action.before.as_deref());
+        run.task(at).operation() == Some(Operation::Delete) && before == Some(ABSENT)
+    }
+
+    /// Ends such an action.
+    pub(crate) fn end_with_nothing_to_delete(&mut self, at: ActionIndex) -> Result<(), IllegalTransition> {
+        let action = self.apply(at, ActionEvent::Succeeded)?;
+        let name = object(action).map_or("", |object| object.name.as_str());
+        action.message = cut(&format!("{name} was absent"), ACTION_MESSAGE_BYTES_MAX).to_owned();
+        self.ended_well(at);
+        Ok(())
+    }
+
+    /// An attempt whose look failed changed nothing. The next waits for its time, and looks for itself.
     pub(crate) fn failed_look(
         &mut self,
         at: ActionIndex,
         failure: &Failure,
     ) -> Result<(), IllegalTransition> {
-        let possible = action_status(&self.status, at).is_some_and(|action| action.effect_possible);
+        let effect_possible = action_status(&self.status, at).is_some_and(|action| action.effect_possible);
         self.failed_attempt(at, failure)?;
-        if let Some(action) = action_status_mut(&mut self.status, at) {
-            action.effect_possible = possible;
+        let asked_at = self
+            .seen
+            .looks
+            .get(&at)
+            .map_or(self.now, |looked| looked.asked_at);
+        let path = recorded_path(&self.status, at);
+        let Some(action) = action_status_mut(&mut self.status, at) else {
+            return Ok(());
+        };
+        action.effect_possible = effect_possible;
+        if action.phase == StepPhase::Running {
+            let soonest = asked_at.plus_millis(1);
+            let time = action.attempt_time.map_or(soonest, |time| time.max(soonest));
+            action.attempt_time = Some(time);
+            self.waiting_on.push(WaitingOn::Retry(path, time));
+            self.wake(time);
         }
         Ok(())
     }
@@ -152,6 +186,10 @@ impl Fold<'_> {
             return Ok(());
         };
         let identity = self.identity(at);
+        // An Apply may have marked what somebody else made at the same moment.
+        let is_create = self
+            .run
+            .is_some_and(|run| run.task(at).operation() == Some(Operation::Create));
         let is_gone = |before: &Before| match (before, &deleted) {
             (_, None) => false,
             (Before::Absent, Some(_)) => true,
@@ -168,7 +206,7 @@ impl Fold<'_> {
                 before: Before::Present(uid),
                 marks: Some(marks),
                 ..
-            }) if marks.made_by(&identity) => {
+            }) if marks.made_by(&identity) && (is_create || is_ours_alone(marks)) => {
                 let uid = uid.clone();
                 let action = self.apply(at, ActionEvent::Succeeded)?;
                 action.created = true;
@@ -197,6 +235,11 @@ impl Fold<'_> {
         }
         self.waiting_on.push(WaitingOn::Look(path));
     }
+}
+
+/// Whether nobody but one action has written fields of what carries its marks.
+fn is_ours_alone(marks: &Marks) -> bool {
+    matches!(marks.managers.as_slice(), [manager] if manager.starts_with(MANAGER_PREFIX))
 }
 
 /// The object of a Localization, Subscription or KubernetesResource action.

@@ -152,6 +152,8 @@ pub enum Deletion {
     WasReplaced,
 }
 
+/// What the field managers of all actions begin with.
+pub(crate) const MANAGER_PREFIX: &str = "drplan:";
 /// Characters of each hash in a field manager: 40 bits tell the plans of a cluster and the actions of a plan apart, and
 /// the whole stays far below the 128 characters that Kubernetes allows.
 const MANAGER_HASH_LENGTH: usize = 10;
@@ -159,7 +161,7 @@ const MANAGER_HASH_LENGTH: usize = 10;
 /// The field manager of the action at `path` of the plan, and what those of all its actions begin with. The same in
 /// every execution, so that what an action does not write any more is taken off by its next Apply.
 pub fn field_manager(namespace: &str, plan: &str, path: &ActionPath) -> (String, String) {
-    let plan_managers = format!("drplan:{}:", short_hash(&format!("{namespace}/{plan}")));
+    let plan_managers = format!("{MANAGER_PREFIX}{}:", short_hash(&format!("{namespace}/{plan}")));
     (
         format!("{plan_managers}{}", short_hash(path.as_str())),
         plan_managers,

@@ -87,7 +87,7 @@ pub fn render(facts: Facts<'_>, at: ActionIndex, attempt: Attempt) -> Result<Ren
     let doing = match task {
         Task::Written(doing) => doing,
         Task::Delete { undo, .. } => {
-            let deadline = attempt.time.plus_millis(timeout.as_millis());
+            let deadline = attempt.counts_from.plus_millis(timeout.as_millis());
             return deletion(undo, before, deadline);
         }
         Task::Nothing(why) => return Err(RenderError::new("rollback", why)),
@@ -101,7 +101,7 @@ pub fn render(facts: Facts<'_>, at: ActionIndex, attempt: Attempt) -> Result<Ren
             })
         }
         Work::Job(job) => {
-            let deadline = attempt.time.plus_millis(timeout.as_millis());
+            let deadline = attempt.counts_from.plus_millis(timeout.as_millis());
             let recorded = action_status(status, at).and_then(|action| action.outputs.job_ref.as_ref());
             let recorded = recorded.filter(|job| job.uid.is_none());
             let creation = job_creation(run, job, &data, at, attempt.number, deadline, recorded)?;
@@ -111,7 +111,7 @@ pub fn render(facts: Facts<'_>, at: ActionIndex, attempt: Attempt) -> Result<Ren
             })
         }
         Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => {
-            let deadline = attempt.time.plus_millis(timeout.as_millis());
+            let deadline = attempt.counts_from.plus_millis(timeout.as_millis());
             let object = object_of(run, doing, &data)?;
             let target = Some(object.target.clone());
             let command = object.command(run, at, attempt.number, before, deadline);
@@ -133,7 +133,7 @@ pub(crate) fn look(facts: Facts<'_>, at: ActionIndex, attempt: Attempt) -> Resul
     let data = || crate::data::data(facts, at, attempt.first_start);
     let deadline = |data: &Value| {
         let timeout = task.timeout(data)?;
-        Ok::<_, RenderError>(attempt.time.plus_millis(timeout.as_millis()))
+        Ok::<_, RenderError>(attempt.counts_from.plus_millis(timeout.as_millis()))
     };
     match task {
         Task::Written(doing) => match doing.work {
@@ -204,6 +204,8 @@ pub struct Attempt {
     pub number: u32,
     /// When it may begin.
     pub time: Time,
+    /// What its timeout counts from: its time, but for what is asked of the API server again after a crash.
+    pub counts_from: Time,
     /// When the action's first attempt began: `.timestamp`.
     pub first_start: Time,
 }

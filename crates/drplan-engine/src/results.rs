@@ -245,9 +245,11 @@ impl Fold<'_> {
         if self.is_overdue() {
             return Ok(Next::TooLate);
         }
+        let time = self.now.plus_millis(wait);
         let attempt = Attempt {
             number: recorded.attempts + 1,
-            time: self.now.plus_millis(wait),
+            time,
+            counts_from: time,
             first_start: recorded.start_time.unwrap_or(self.now),
         };
         let rendered = render::render(self.facts(run), at, attempt)?;

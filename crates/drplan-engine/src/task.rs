@@ -2,7 +2,7 @@
 
 use drplan_api::{
     GoDuration,
-    canonical::{Doing, RetryPolicy, Work},
+    canonical::{Doing, Operation, RetryPolicy, Work},
 };
 use drplan_template::Value;
 
@@ -70,6 +70,28 @@ impl<'a> Task<'a> {
     /// Whether it is an HTTP call.
     pub(crate) fn is_call(self) -> bool {
         matches!(self.work(), Some(Work::Http(_)))
+    }
+
+    /// Whether what stands at an object's place is recorded before its intent.
+    pub(crate) fn looks_first(self) -> bool {
+        match self {
+            Self::Written(doing) => match doing.work {
+                Work::Http(_) | Work::Job(_) => false,
+                Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => true,
+            },
+            Self::Delete { undo, .. } => matches!(undo, Undo::DeleteIfOurs { .. }),
+            Self::Nothing(_) => false,
+        }
+    }
+
+    /// What is written to be done to an object.
+    pub(crate) fn operation(self) -> Option<Operation> {
+        match self.work()? {
+            Work::Localization(localization) => Some(localization.operation),
+            Work::Subscription(subscription) => Some(subscription.operation),
+            Work::KubernetesResource(resource) => Some(resource.operation),
+            Work::Http(_) | Work::Job(_) => None,
+        }
     }
 
     /// Whether it is a Job that is made.

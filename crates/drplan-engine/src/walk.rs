@@ -245,6 +245,7 @@ impl Fold<'_> {
         let attempt = Attempt {
             number: run.earlier_attempts(at) + 1,
             time: now,
+            counts_from: now,
             first_start: now,
         };
         let attempt = match self.know_before(run, at, attempt) {
@@ -269,6 +270,9 @@ impl Fold<'_> {
             Ok(rendered) => {
                 let action = self.begin_attempt(at, attempt)?;
                 render::record_target(&mut action.outputs, task, rendered.target);
+                if self.has_nothing_to_delete(run, at) {
+                    return self.end_with_nothing_to_delete(at);
+                }
                 self.http_places -= usize::from(is_call);
                 self.emit(run, at, attempt.number, rendered.command);
                 Ok(())

@@ -108,8 +108,9 @@ impl Fates {
     /// One that fails does so when nothing else happens: it fails its action in the middle of a pass, and what is asked
     /// before it in that pass still begins.
     pub(crate) fn look(&self, name: &str, attempt: u32, asked: u32) -> Fate {
+        use FailureKind as K;
         let mut dice = self.dice("look", name, attempt, asked);
-        let fate = Self::fate(&mut dice, &[FailureKind::Forbidden], 8);
+        let fate = Self::fate(&mut dice, &[K::ApiUnavailable, K::Timeout, K::Forbidden], 8);
         let millis = match fate.failure {
             Some(_) => 1 + dice.below(9_000),
             None if dice.percent(40) => 1000 * (1 + dice.below(9)),
@@ -125,7 +126,7 @@ impl Fates {
             5..9 => Initially::Present {
                 conflicts: dice.percent(30),
             },
-            _ => Initially::Deleted(1000 * dice.below(50)),
+            _ => Initially::Deleted(1000 * dice.below(120)),
         }
     }
 }

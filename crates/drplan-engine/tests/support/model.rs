@@ -229,6 +229,7 @@ fn object_attempt(
         unreachable!("{action:?} is about no object")
     };
     let initially = fates.initially(&object_key(*kind, object));
+    let was_known = *known;
     let mut sent = start;
     for asked in 0.. {
         if *known {
@@ -260,6 +261,10 @@ fn object_attempt(
         Initially::Present { .. } => true,
         Initially::Deleted(gone) => sent < gone,
     };
+    if *operation == Operation::Delete && !is_there && !was_known {
+        // Nothing stood there when it was looked at, so nothing is sent.
+        return (None, sent);
+    }
     let refusal = match (operation, initially) {
         (Operation::Create, _) if is_there => Some(FailureKind::AlreadyExists),
         (Operation::Apply, Initially::Present { conflicts: true }) if !force => {

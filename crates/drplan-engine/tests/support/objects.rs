@@ -58,6 +58,8 @@ pub(crate) struct Objects {
     /// Which process sent which attempt of which action.
     sent: BTreeMap<(String, u32), Vec<u32>>,
     asked: BTreeMap<(String, u32), u32>,
+    /// Objects that an Apply has marked by mistake, by its path: it takes the marks off before it answers.
+    mistaken: BTreeMap<String, String>,
     /// What happened of what seldom does.
     pub(crate) sights: BTreeMap<&'static str, u32>,
 }
@@ -74,6 +76,7 @@ impl Objects {
             done: BTreeSet::new(),
             sent: BTreeMap::new(),
             asked: BTreeMap::new(),
+            mistaken: BTreeMap::new(),
             sights: BTreeMap::new(),
         };
         for name in names {
@@ -158,6 +161,7 @@ impl Objects {
         );
         let times = u32::try_from(sent.len()).unwrap();
         sent.push(request.process);
+        self.mistaken.remove(path);
         let (fate, arrives) = self.fates.request(action, attempt, times);
         let end = now + millis(fate.millis);
         if fate.failure.is_some() && !arrives {
@@ -183,6 +187,15 @@ impl Objects {
             self.done.insert(path.to_owned());
         }
         (end, fate.failure.map_or(outcome, failed))
+    }
+
+    /// The answer to the command of the action at `path` has come: what that saw to before is done.
+    pub(crate) fn answered(&mut self, path: &str) {
+        if let Some(name) = self.mistaken.remove(path)
+            && let Some(live) = self.standing.get_mut(&name)
+        {
+            live.marks = None;
+        }
     }
 
     fn create(&mut self, identity: &EffectIdentity, write: &ObjectWrite, late: bool) -> Outcome {
@@ -235,6 +248,11 @@ impl Objects {
         live.conflicts = false;
         let answer = written(live, false);
         self.changed.insert(identity.path.as_str().to_owned());
+        if request.raced && was_absent && live.marks.is_none() {
+            live.marks = marks_of(write);
+            self.mistaken.insert(identity.path.as_str().to_owned(), name);
+            self.saw("an Apply marked what a stranger made");
+        }
         answer
     }
 
@@ -298,7 +316,7 @@ impl Objects {
                 self.make(name, None, None, STRANGER);
             }
             (3, Some(live)) => {
-                live.gone_at.get_or_insert(now + millis(1000 * dice.below(50)));
+                live.gone_at.get_or_insert(now + millis(1000 * dice.below(100)));
             }
             (_, Some(live)) => {
                 live.managers.insert(STRANGER.to_owned());

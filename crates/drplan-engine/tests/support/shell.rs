@@ -149,6 +149,7 @@ impl Shell {
                 let job = recorded.outputs.job_ref.clone().unwrap();
                 self.world.jobs.get_mut(&job.name).unwrap().deleted = true;
             }
+            self.world.objects.answered(self.run.path(at).as_str());
             let attempt = performed.attempt;
             self.process.results.insert(at, Observation { attempt, outcome });
         }

@@ -202,7 +202,10 @@ impl Shell {
             let called = self.world.touched.get(name).copied().unwrap_or(false);
             let touched = called || objects.is_touched_by(path.as_str());
             assert!(action.phase.is_ended());
-            let made = is_create(&self.run.action(at).doing.work) && action.phase == StepPhase::Succeeded;
+            let operation = operation(&self.run.action(at).doing.work);
+            let had_nothing_to_delete =
+                operation == Some(Operation::Delete) && action.before.as_deref() == Some("absent");
+            let made = operation == Some(Operation::Create) && action.phase == StepPhase::Succeeded;
             assert!(
                 action.created || !made,
                 "{name} made an object, and its undo would be forgotten"
@@ -215,7 +218,7 @@ impl Shell {
                 ),
                 StepPhase::Skipped => assert!(!touched, "{name} was skipped but touched the world"),
                 _ => assert!(
-                    called || objects.is_done(path.as_str()),
+                    called || objects.is_done(path.as_str()) || had_nothing_to_delete,
                     "{name} succeeded without having been done"
                 ),
             }
@@ -247,14 +250,13 @@ fn check_told(step: &Step) {
     }
 }
 
-fn is_create(work: &Work) -> bool {
-    let operation = match work {
-        Work::Localization(localization) => localization.operation,
-        Work::Subscription(subscription) => subscription.operation,
-        Work::KubernetesResource(resource) => resource.operation,
-        Work::Http(_) | Work::Job(_) => return false,
-    };
-    operation == Operation::Create
+fn operation(work: &Work) -> Option<Operation> {
+    match work {
+        Work::Localization(localization) => Some(localization.operation),
+        Work::Subscription(subscription) => Some(subscription.operation),
+        Work::KubernetesResource(resource) => Some(resource.operation),
+        Work::Http(_) | Work::Job(_) => None,
+    }
 }
 
 fn text(before: &Before) -> &str {

@@ -252,7 +252,11 @@ impl Drive {
             while self.under_way.is_looking() {
                 let notice = tokio::select! {
                     notice = self.under_way.next() => notice,
-                    () = tokio::time::sleep_until(patience) => return self.ask(now, stop),
+                    () = tokio::time::sleep_until(patience) => {
+                        let mut step = self.ask(now, stop)?;
+                        self.look(std::mem::take(&mut step.inquiries), now);
+                        return Ok(step);
+                    }
                 };
                 self.heed(notice);
             }

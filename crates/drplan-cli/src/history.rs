@@ -8,21 +8,10 @@ use crate::{
     view::RunView,
 };
 
-const HEADINGS: [&str; COLUMNS] = [
-    "NAME",
-    "OPERATION",
-    "PHASE",
-    "STARTED (UTC)",
-    "TOOK",
-    "BY",
-    "NOTE",
-];
-const COLUMNS: usize = 7;
-
 /// The lines of the table, newest run first: the runs that the plan's `status` remembers, and `executions`. None if
 /// there are no runs.
 ///
-/// Where a line is wider than `columns`, what is noted about a run stands below it.
+/// Where `columns` are too few for it, each run has a second line for what is not its name, phase and time.
 pub fn lines(status: &Value, executions: &[Value], now: Time, columns: Option<usize>) -> Vec<String> {
     let mut runs: Vec<Run> = executions.iter().map(Run::of_execution).collect();
     let entries = status["executionHistory"].as_array();
@@ -36,35 +25,51 @@ pub fn lines(status: &Value, executions: &[Value], now: Time, columns: Option<us
     if runs.is_empty() {
         return Vec::new();
     }
-    let rows = runs.iter().map(|run| run.row(now));
-    let rows: Vec<[String; COLUMNS]> = [HEADINGS.map(str::to_owned)].into_iter().chain(rows).collect();
-    let beside = laid_out(&rows, COLUMNS);
-    let fits = columns.is_none_or(|columns| beside.iter().all(|line| width(line) <= columns));
-    let has_notes = runs.iter().any(|run| !run.note.is_empty());
-    if fits && has_notes {
-        return beside;
+    let wide = table(&runs, &WIDE, now);
+    if columns.is_none_or(|columns| wide.iter().all(|line| width(line) <= columns)) {
+        return wide;
     }
-    let mut lines = Vec::new();
-    let notes = [""].into_iter().chain(runs.iter().map(|run| run.note.as_str()));
-    for (line, note) in laid_out(&rows, COLUMNS - 1).into_iter().zip(notes) {
-        lines.push(line);
-        if !note.is_empty() {
-            lines.push(format!("  {note}"));
-        }
-    }
+    let seconds = runs.iter().map(|run| format!("  {}", run.story()));
+    let mut lines = table(&runs, &NARROW, now);
+    let rows = lines.split_off(1).into_iter();
+    lines.extend(rows.zip(seconds).flat_map(|(row, second)| [row, second]));
     lines
 }
 
-/// The first `count` cells of each row, in columns.
-fn laid_out(rows: &[[String; COLUMNS]], count: usize) -> Vec<String> {
-    let widths: Vec<usize> = (0..count)
-        .map(|column| rows.iter().map(|row| width(&row[column])).max().unwrap_or(0))
-        .collect();
-    let line = |row: &[String; COLUMNS]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| pad(cell, *width));
-        cells.collect::<Vec<_>>().join("   ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
+/// A column: its heading, and what it says of a run.
+type Column = (&'static str, fn(&Run, Time) -> String);
+
+const NAME: Column = ("NAME", |run, _| run.name.clone());
+const PHASE: Column = ("PHASE", |run, _| run.phase.clone());
+const STARTED: Column = ("STARTED (UTC)", |run, _| run.started());
+const TOOK: Column = ("TOOK", Run::took);
+const WIDE: [Column; 7] = [
+    NAME,
+    ("OPERATION", |run, _| run.operation.clone()),
+    ("PHASE", |run, _| run.lasting_phase()),
+    STARTED,
+    TOOK,
+    ("BY", |run, _| run.by.clone()),
+    ("NOTE", |run, _| run.note.clone()),
+];
+const NARROW: [Column; 4] = [NAME, PHASE, STARTED, TOOK];
+
+/// A line of headings and one for each of `runs`. A column without anything is left out.
+fn table(runs: &[Run], columns: &[Column], now: Time) -> Vec<String> {
+    let mut lines = vec![String::new(); runs.len() + 1];
+    for (heading, cell) in columns {
+        let cells: Vec<String> = runs.iter().map(|run| cell(run, now)).collect();
+        if cells.iter().all(String::is_empty) {
+            continue;
+        }
+        let widest = cells.iter().map(|cell| width(cell)).max().unwrap_or(0);
+        let widest = widest.max(width(heading));
+        let cells = [(*heading).to_owned()].into_iter().chain(cells);
+        for (line, cell) in lines.iter_mut().zip(cells) {
+            line.push_str(&format!("{}   ", pad(&cell, widest)));
+        }
+    }
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
 struct Run {
@@ -76,6 +81,8 @@ struct Run {
     end: Option<Time>,
     by: String,
     note: String,
+    /// Whether the note names what it undoes.
+    is_revert: bool,
     is_gone: bool,
 }
 
@@ -85,6 +92,7 @@ impl Run {
         let created = text(&object["metadata"], "creationTimestamp").parse().ok();
         Self {
             note: note(&view),
+            is_revert: view.is_revert() && !view.reverts.is_empty(),
             uid: view.uid,
             name: view.name,
             operation: view.operation,
@@ -106,31 +114,48 @@ impl Run {
             end: text(entry, "completionTime").parse().ok(),
             by: text(entry, "requestedBy"),
             note: String::new(),
+            is_revert: false,
             is_gone: true,
         }
     }
 
-    fn row(&self, now: Time) -> [String; COLUMNS] {
+    fn lasting_phase(&self) -> String {
+        if self.is_gone {
+            format!("{} (deleted)", self.phase)
+        } else {
+            self.phase.clone()
+        }
+    }
+
+    /// To the second.
+    fn started(&self) -> String {
+        let start = self.start.map(|start| start.to_string()).unwrap_or_default();
+        start.get(..19).unwrap_or(&start).replace('T', " ")
+    }
+
+    fn took(&self, now: Time) -> String {
         let took = self.start.filter(|_| self.phase != "Pending").map(|start| {
             let end = self.end.unwrap_or(now);
             GoDuration::from_millis(end.millis_since(start) / 1000 * 1000).to_string()
         });
-        let start = self.start.map(|start| start.to_string()).unwrap_or_default();
-        let phase = if self.is_gone {
-            format!("{} (deleted)", self.phase)
+        took.unwrap_or_default()
+    }
+
+    /// What a narrow table has no column for.
+    fn story(&self) -> String {
+        let mut parts = if self.is_revert {
+            vec![format!("{} {}", self.operation, self.note)]
         } else {
-            self.phase.clone()
+            vec![self.operation.clone(), self.note.clone()]
         };
-        [
-            self.name.clone(),
-            self.operation.clone(),
-            phase,
-            // To the second.
-            start.get(..19).unwrap_or(&start).replace('T', " "),
-            took.unwrap_or_default(),
-            self.by.clone(),
-            self.note.clone(),
-        ]
+        if self.is_gone {
+            parts.push("deleted".to_owned());
+        }
+        if !self.by.is_empty() {
+            parts.push(format!("by {}", self.by));
+        }
+        parts.retain(|part| !part.is_empty());
+        parts.join(", ")
     }
 }
 

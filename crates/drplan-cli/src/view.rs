@@ -103,7 +103,7 @@ pub struct RunView {
 pub struct UndoneView {
     /// Whether nothing is left to undo.
     pub wholly: bool,
-    /// The name of the Revert that did the last of it, if any did anything.
+    /// The names of the Reverts that did anything, separated by commas; the one that began at the end is first.
     pub by: String,
 }
 

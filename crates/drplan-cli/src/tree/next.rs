@@ -60,7 +60,7 @@ fn since(run: &RunView) -> String {
         Some(undone) if undone.wholly => format!("undone by {}", undone.by),
         Some(undone) if !undone.by.is_empty() => {
             format!(
-                "undone in part, last by {}; another Revert goes on from there",
+                "undone in part by {}; another Revert goes on from there",
                 undone.by
             )
         }

@@ -107,13 +107,19 @@ fn all_owe_nothing<'a>(parts: impl Iterator<Item = &'a Phase>) -> bool {
 }
 
 fn undone(value: &Value) -> Option<UndoneView> {
-    let actions = items(value, "actions");
+    let mut by: Vec<String> = Vec::new();
+    for name in items(value, "actions")
+        .iter()
+        .rev()
+        .map(|action| text(action, "by"))
+    {
+        if !name.is_empty() && !by.contains(&name) {
+            by.push(name);
+        }
+    }
     value.is_object().then(|| UndoneView {
         wholly: value["wholly"].as_bool() == Some(true),
-        by: actions
-            .last()
-            .map(|action| text(action, "by"))
-            .unwrap_or_default(),
+        by: by.join(", "),
     })
 }
 
@@ -282,9 +288,9 @@ mod tests {
     fn what_reverts_have_undone_is_read() {
         let of = |undone: Value| RunView::read(&json!({"status": {"undone": undone}})).undone;
         assert_eq!(of(json!(null)), None);
-        let actions = json!([{"path": "a", "by": "back-1"}, {"path": "b", "by": "back-2"}]);
+        let actions = json!([{"path": "a", "by": "back-1"}, {"path": "b", "by": "back-2"}, {"path": "c", "by": "back-2"}]);
         let undone = of(json!({"wholly": true, "actions": actions})).unwrap();
-        assert_eq!((undone.wholly, undone.by.as_str()), (true, "back-2"));
+        assert_eq!((undone.wholly, undone.by.as_str()), (true, "back-2, back-1"));
         assert_eq!(of(json!({})), Some(UndoneView::default()));
     }
 }

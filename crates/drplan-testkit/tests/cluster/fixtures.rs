@@ -199,9 +199,22 @@ pub(crate) fn resource(name: &str, operation: &str, manifest: &str) -> Action {
     }))
 }
 
+/// An action on a Clusternet object, Localization or Subscription, with these fields of its block.
+pub(crate) fn clusternet(name: &str, kind: &str, operation: &str, mut fields: Value) -> Action {
+    fields["operation"] = operation.into();
+    let block = kind.to_lowercase();
+    Action(json!({"name": name, "type": kind, block: fields}))
+}
+
 /// A ConfigMap with one line of data.
 pub(crate) fn config_map(name: &str, data: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n  {data}\n")
+}
+
+/// The objects of a kind of Clusternet's.
+pub(crate) fn clusternet_api(t: &TestNamespace, kind: &str) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("apps.clusternet.io", "v1alpha1", kind);
+    Api::namespaced_with(t.client.clone(), &t.name, &ApiResource::from_gvk(&kind))
 }
 
 /// The objects of one of our kinds.

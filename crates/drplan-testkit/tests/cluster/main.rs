@@ -11,13 +11,16 @@ mod e2e_examples;
 mod e2e_guide;
 mod e2e_identity;
 mod e2e_kubectl;
+mod e2e_left_behind;
 mod e2e_lock;
 mod e2e_logs;
 mod e2e_missed;
 mod e2e_missing;
 mod e2e_namespaces;
+mod e2e_object_states;
 mod e2e_objects;
 mod e2e_places;
+mod e2e_repeated;
 mod e2e_revert;
 mod e2e_sizes;
 mod e2e_spellings;
@@ -44,14 +47,15 @@ mod recovery_record;
 mod recovery_restart;
 mod recovery_start;
 mod recovery_trigger;
+mod recovery_undo;
 mod stand_in;
 mod toys;
 
 use drplan_testkit::{ControlPlane, Options, operator_crds};
 
-/// The control plane that these tests share.
+/// The control plane that these tests share, with Clusternet's kinds too.
 async fn shared() -> anyhow::Result<ControlPlane> {
-    ControlPlane::shared_with(options).await
+    ControlPlane::shared_with(async || Ok(options().await?.with_crds([toys::CLUSTERNET.into()]))).await
 }
 
 /// A control plane with the operator's kinds and toys. Tests that disturb components start one of their own with it.

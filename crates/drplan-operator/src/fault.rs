@@ -2,13 +2,14 @@
 //!
 //! Only in builds with the feature `fault-points`; otherwise all this is nothing. The environment variable
 //! `DRPLAN_FAULT` says what happens: `<name>[#N]=kill|stop|panic|swallow`, several separated by commas. `N` is the how-manieth
-//! passing is meant, the first if it is left out.
+//! passing is meant, the first if it is left out. Where each of many effects passes, `<name>@<kind>:<path>` is its place
+//! for one of them.
 
 #[cfg(feature = "fault-points")]
 mod armed;
 
 #[cfg(feature = "fault-points")]
-pub use armed::{arm, point, swallows};
+pub use armed::{arm, point, point_of, swallows};
 
 /// The environment variable that says which faults happen.
 pub const VARIABLE: &str = "DRPLAN_FAULT";
@@ -45,6 +46,13 @@ pub fn arm() -> Result<(), Error> {
 #[cfg(not(feature = "fault-points"))]
 #[inline]
 pub fn point(_name: &'static str) -> std::future::Ready<()> {
+    std::future::ready(())
+}
+
+/// [`point`] for one of many things that pass there, named by `which`. Nothing in this build.
+#[cfg(not(feature = "fault-points"))]
+#[inline]
+pub fn point_of(_name: &'static str, _which: impl FnOnce() -> String) -> std::future::Ready<()> {
     std::future::ready(())
 }
 

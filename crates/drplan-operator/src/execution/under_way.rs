@@ -204,13 +204,14 @@ impl UnderWay {
             let (context, identity) = (Arc::clone(performer.context), performer.identity.clone());
             let (proof, meta) = (performer.proof, performer.meta.clone());
             let performing = self.spawn(at, kind, place, async move {
-                fault::point("before-effect").await;
+                let which = || format!("{kind:?}:{}", effect.identity.path);
+                fault::point_of("before-effect", which).await;
                 // This process may have stood still since.
                 if proof.elapsed() >= PROOF_AGE_MAX && !is_still_ours(&context, &meta).await {
                     return Arrival::Deposed;
                 }
                 let outcome = context.performer.perform(&identity, &effect).await;
-                fault::point("after-effect").await;
+                fault::point_of("after-effect", which).await;
                 Arrival::Seen(Observation { attempt, outcome })
             });
             // One that is there is replaced, and cut off by that.

@@ -36,6 +36,20 @@ pub fn arm() -> Result<(), Error> {
 /// # Guarantees
 /// Nothing after a place of death happens; nothing after a place of stopping happens before the process is continued.
 pub async fn point(name: &'static str) {
+    pass(name).await;
+}
+
+/// [`point`] for one of many things that pass there: the place has the name `<name>@<which>` too.
+///
+/// # Panics
+/// When told to.
+pub async fn point_of(name: &'static str, which: impl FnOnce() -> String) {
+    let this = format!("{name}@{}", which());
+    pass(&this).await;
+    pass(name).await;
+}
+
+async fn pass(name: &str) {
     let Ok(faults) = ARMED.as_ref() else { return };
     let Some(effect) = faults.pass(name, |effect| effect != Effect::Swallow) else {
         return;
@@ -183,6 +197,16 @@ mod tests {
             faults.pass("executions", |effect| effect == Effect::Swallow),
             Some(Effect::Swallow)
         );
+    }
+
+    #[test]
+    fn a_place_is_told_apart_by_what_passes() {
+        let faults = Faults::parse("sent@Call:db/move[0]/switch=kill,sent#2=stop").unwrap();
+        let pass = |name| faults.pass(name, kill_or_stop);
+        assert_eq!(pass("sent@Call:db/move[1]/switch"), None);
+        assert_eq!(pass("sent"), None);
+        assert_eq!(pass("sent@Call:db/move[0]/switch"), Some(Effect::Kill));
+        assert_eq!(pass("sent"), Some(Effect::Stop));
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
+use drplan_api::DRPlanExecution;
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
@@ -27,7 +30,7 @@ pub(super) struct Crowd {
     pub(super) created: Duration,
     /// Until the first action of every plan was called.
     pub(super) first_of_all: Duration,
-    /// Until every execution had ended and its end was entered.
+    /// Until every execution had ended.
     pub(super) done: Duration,
     /// Until every Event was there.
     pub(super) events: Duration,
@@ -48,17 +51,16 @@ pub(super) async fn crowd(
             Some(measure(t, plans, actions, delay).await?);
         Ok(())
     };
-    control_plane.with_namespace(&format!("crowd-{plans}"), run).await?;
-    let measured = measured.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    control_plane
+        .with_namespace(&format!("crowd-{plans}"), run)
+        .await?;
+    let measured = measured
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     measured.ok_or_else(|| anyhow::anyhow!("nothing was measured"))
 }
 
-async fn measure(
-    t: &TestNamespace,
-    plans: usize,
-    actions: usize,
-    delay: Duration,
-) -> anyhow::Result<Crowd> {
+async fn measure(t: &TestNamespace, plans: usize, actions: usize, delay: Duration) -> anyhow::Result<Crowd> {
     let site = Site::start(delay).await?;
     let operator = t.start_operator().await?;
     let names: Vec<String> = (0..plans).map(|plan| format!("p{plan}")).collect();
@@ -74,7 +76,7 @@ async fn measure(
         .await?;
 
     let before = usage(operator.pid()?)?;
-    let begun = Instant::now();
+    let (begun, clock) = (Instant::now(), Timestamp::now());
     let creating = async {
         all(names.clone())
             .try_for_each_concurrent(SETTING_UP, async |name| execute(t, &name, &name).await.map(drop))
@@ -93,7 +95,7 @@ async fn measure(
         .map(anyhow::Ok)
         .try_for_each_concurrent(SETTING_UP, async |name| released(t, name).await)
         .await?;
-    let done = begun.elapsed();
+    let done = last_end(t).await?.duration_since(clock);
     let after = usage(operator.pid()?)?;
     let wanted = plans * (2 * actions + 4);
     let events = events(t, wanted).await?;
@@ -102,11 +104,24 @@ async fn measure(
         actions,
         created,
         first_of_all,
-        done,
+        done: Duration::try_from(done)?,
         events: events.duration_since(begun),
         usage: after,
         cpu: after.cpu.saturating_sub(before.cpu),
     })
+}
+
+/// When the last execution ended, as the records have it.
+async fn last_end(t: &TestNamespace) -> anyhow::Result<Timestamp> {
+    let executions = t.api::<DRPlanExecution>().list(&ListParams::default()).await?;
+    let ends = executions
+        .items
+        .into_iter()
+        .map(|execution| execution.status.and_then(|status| status.completion_time));
+    let ends: Option<Vec<_>> = ends.collect();
+    let last = ends.and_then(|ends| ends.into_iter().max());
+    let last = last.context("an execution has no end")?;
+    Ok(Timestamp::from_millisecond(last.as_millis())?)
 }
 
 /// Waits until there are `wanted` Events: two for each action, four for each run of one stage.
@@ -116,7 +131,9 @@ async fn events(t: &TestNamespace, wanted: usize) -> anyhow::Result<Instant> {
         let listed = api.list_metadata(&ListParams::default().limit(1)).await?;
         let more = listed.metadata.remaining_item_count.unwrap_or_default();
         let seen = listed.items.len() + usize::try_from(more).unwrap_or_default();
-        Ok(Seen::when((seen >= wanted).then(Instant::now), || format!("{seen} of {wanted}")))
+        Ok(Seen::when((seen >= wanted).then(Instant::now), || {
+            format!("{seen} of {wanted}")
+        }))
     })
     .await
 }

@@ -24,6 +24,11 @@ impl Figures {
         let rank = (sorted.len() * percent).div_ceil(100);
         sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
+
+    /// How many times the median of `unit` the median of this is.
+    pub(super) fn in_units_of(&self, unit: &Self) -> f64 {
+        self.percentile(50).as_secs_f64() / unit.percentile(50).as_secs_f64()
+    }
 }
 
 /// One row of the table.

@@ -39,12 +39,7 @@ pub(super) async fn looked_at(t: &TestNamespace, plan: &str) -> anyhow::Result<(
 /// Waits until the plan's lock is free.
 pub(super) async fn released(t: &TestNamespace, plan: &str) -> anyhow::Result<()> {
     object_until(&t.api::<DRPlan>(), plan, "is free", |plan| {
-        plan?
-            .status
-            .as_ref()?
-            .current_execution
-            .is_none()
-            .then_some(())
+        plan?.status.as_ref()?.current_execution.is_none().then_some(())
     })
     .await
 }

@@ -104,7 +104,9 @@ async fn attempt(
             WriteHow::Apply { object, force } => {
                 apply::apply(&place, identity, write, (object, *force), deadline).await
             }
-            WriteHow::Patch { patch, kind } => patch::patch(&place, write, (patch, *kind), deadline).await,
+            WriteHow::Patch { patch, kind } => {
+                patch::patch(&place, identity, write, (patch, *kind), deadline).await
+            }
         },
     }
 }

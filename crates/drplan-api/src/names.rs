@@ -126,6 +126,11 @@ impl ActionPath {
         Self(format!("{self}/undo"))
     }
 
+    /// Whether it stands for an action's undo.
+    pub fn is_undo(&self) -> bool {
+        self.0.split('/').count() == 4
+    }
+
     /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -141,6 +146,12 @@ impl fmt::Display for ActionPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_action_may_be_named_undo() {
+        let path = ActionPath::recorded("db", "mysql", 0, "undo");
+        assert!(!path.is_undo() && path.undo().is_undo());
+    }
 
     #[test]
     fn labels_and_parameter_names_follow_their_patterns() {

@@ -25,6 +25,11 @@ impl EffectIdentity {
         }
     }
 
+    /// Whether it is that of an undo. A rollback is stored with its run: nobody can write it anew.
+    pub fn is_undo(&self) -> bool {
+        self.path.is_undo()
+    }
+
     /// The value of the header `Idempotency-Key`: `<uid>/<path>`.
     pub fn idempotency_key(&self) -> String {
         format!("{}/{}", self.execution_uid, self.path)

@@ -133,7 +133,7 @@ pub const ABSENT: &str = "absent";
 mod tests {
     use drplan_api::{
         ActionName,
-        canonical::{Doing, Http, JobName, OnInterrupted, PatchType, Resource},
+        canonical::{Doing, Http, JobName, Localization, OnInterrupted, PatchType, Resource, Subscription},
         status::Outputs,
     };
 
@@ -185,6 +185,30 @@ mod tests {
             manifest: String::new(),
             patch_type,
             force: false,
+        })
+    }
+
+    fn localization(operation: Operation) -> Work {
+        Work::Localization(Localization {
+            operation,
+            name: "o".into(),
+            namespace: None,
+            priority: None,
+            override_policy: None,
+            feed: None,
+            overrides: vec![],
+        })
+    }
+
+    fn subscription(operation: Operation) -> Work {
+        Work::Subscription(Subscription {
+            operation,
+            name: "o".into(),
+            namespace: None,
+            scheduling_strategy: None,
+            dividing_scheduling: None,
+            feeds: vec![],
+            subscribers: vec![],
         })
     }
 
@@ -285,6 +309,56 @@ mod tests {
             &recorded(Succeeded, false, None),
             Err("deletion"),
         );
+    }
+
+    #[test]
+    fn what_a_create_made_is_deleted_and_a_patch_is_undone_by_its_rollback_alone() {
+        let made = |name: &str| {
+            Some(ObjectRef {
+                name: name.to_owned(),
+                ..object(Some("u"))
+            })
+        };
+        // Each type has a record of its own.
+        let recorded = ActionStatus {
+            phase: StepPhase::Succeeded,
+            outputs: Outputs {
+                localization_ref: made("localization"),
+                subscription_ref: made("subscription"),
+                resource_ref: made("resource"),
+                ..Outputs::default()
+            },
+            ..ActionStatus::default()
+        };
+        let types: [(fn(Operation) -> Work, &str); 3] = [
+            (localization, "localization"),
+            (subscription, "subscription"),
+            (resource, "resource"),
+        ];
+        for (work, name) in types {
+            let deleted = made(name).map(Undo::Delete).ok_or("nothing");
+            check(&action(work(Operation::Create), false), &recorded, deleted);
+            check(
+                &action(work(Operation::Create), true),
+                &recorded,
+                Ok(Undo::Rollback),
+            );
+            check(
+                &action(work(Operation::Patch), true),
+                &recorded,
+                Ok(Undo::Rollback),
+            );
+            check(
+                &action(work(Operation::Patch), false),
+                &recorded,
+                Err("a patch has no undo"),
+            );
+            check(
+                &action(work(Operation::Delete), false),
+                &recorded,
+                Err("a deletion has no undo"),
+            );
+        }
     }
 
     #[test]

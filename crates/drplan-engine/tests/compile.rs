@@ -295,6 +295,24 @@ fn values_that_are_missing_do_not_convert_or_may_not_be_set_are_told_together() 
 }
 
 #[test]
+fn a_required_value_is_given_by_the_plan_or_by_the_stage() {
+    let value = json!([{"name": "site", "value": "b"}]);
+    let plan = |global: &Value, stage: &Value| {
+        let used = json!({"workflowRef": {"name": "w"}, "params": stage});
+        let plan = json!({"globalParams": global, "stages": [{"name": "s", "workflows": [used]}]});
+        let workflow = with_parameters(json!([{"name": "site", "required": true}]), "http://x");
+        given(plan).workflow("w", workflow)
+    };
+    let none = json!([]);
+    plan(&value, &none).says(&[]);
+    plan(&none, &value).says(&[]);
+    plan(&none, &none).says(&[
+        "spec.stages[0].workflows[0]: parameter `site` of workflow `shop/w` is required and has no value; add it to \
+         params or globalParams",
+    ]);
+}
+
+#[test]
 fn values_that_no_workflow_declares_are_warned_of() {
     let plan = json!({
         "globalParams": [{"name": "a", "value": 1}],

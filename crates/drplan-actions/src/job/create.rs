@@ -14,9 +14,6 @@ use crate::{ApiError, deadline::Deadline, job_watch::SlimJob};
 /// The pause between two looks at a namesake that is being deleted.
 const NAMESAKE_PAUSE: Duration = Duration::from_secs(1);
 
-/// What is said of a namesake that stays.
-const FOREIGN: &str = "and was not made by this attempt: delete it, or give the Job another name";
-
 /// Creates the Job of `creation`, or adopts it if this attempt made it before.
 ///
 /// A namesake that is being deleted is waited for until the deadline. A request whose answer is lost is followed by
@@ -52,7 +49,7 @@ pub(crate) async fn create(access: &Access, maker: &Maker<'_>, creation: &JobCre
         match look_until_known(access, maker, target).await {
             Ok(Found::Ours(made)) => return created(made),
             Ok(Found::Foreign(other)) if other.metadata.deletion_timestamp.is_some() => {}
-            Ok(Found::Foreign(_)) => return exists(creation, FOREIGN),
+            Ok(Found::Foreign(_)) => return foreign(maker, creation),
             // Gone between the two requests.
             Ok(Found::Absent) => {}
             Err(error) => return unknown(target, &error),
@@ -68,7 +65,7 @@ pub(crate) async fn create(access: &Access, maker: &Maker<'_>, creation: &JobCre
                 &format!("and is still being deleted (finalizers: {finalizers})"),
             )
         }
-        Ok(Found::Foreign(_)) => exists(creation, FOREIGN),
+        Ok(Found::Foreign(_)) => foreign(maker, creation),
         Ok(Found::Absent) => never_created(target),
         Err(error) => unknown(target, &error),
     }
@@ -97,6 +94,19 @@ fn created(job: SlimJob) -> Outcome {
     Outcome::JobCreated {
         uid: job.metadata.uid.unwrap_or_default(),
     }
+}
+
+/// A namesake stays.
+fn foreign(maker: &Maker<'_>, creation: &JobCreation) -> Outcome {
+    let instead = if maker.identity.is_undo() {
+        ""
+    } else {
+        ", or give the Job another name"
+    };
+    exists(
+        creation,
+        &format!("and was not made by this attempt: delete it{instead}"),
+    )
 }
 
 fn exists(creation: &JobCreation, how: &str) -> Outcome {

@@ -82,8 +82,14 @@ pub(super) async fn apply(
                 unmark = true;
                 rounds += 1;
             }
-            Err(Refused::Foreign(message)) => {
-                return Err(Failure::new(FailureKind::FieldConflict, format!("{what}: {message}")).into());
+            Err(Refused::Foreign(fields)) => {
+                let help = if identity.is_undo() {
+                    "set by hand what the rollback has there"
+                } else {
+                    "set force: true to take over, or leave it out of the manifest"
+                };
+                let message = format!("{what}: {fields}; {help}");
+                return Err(Failure::new(FailureKind::FieldConflict, message).into());
             }
             Err(Refused::Changed(_)) if rounds < ROUNDS_MAX => rounds += 1,
             Err(Refused::Otherwise(refusal)) if refusal.error.may_have_happened && repeats < REPEATS_MAX => {
@@ -122,9 +128,7 @@ async fn send(
     let is_foreign = |conflict: &&FieldConflict| !conflict.is_of(&write.plan_managers);
     if refusal.conflicts.iter().any(|conflict| is_foreign(&conflict)) {
         let foreign = conflict::shown(refusal.conflicts.iter().filter(is_foreign));
-        return Err(Refused::Foreign(format!(
-            "{foreign}; set force: true to take over, or leave it out of the manifest"
-        )));
+        return Err(Refused::Foreign(foreign));
     }
     // By force it would take over whatever comes up meanwhile: so only from the version that was read before the
     // conflicts were told.

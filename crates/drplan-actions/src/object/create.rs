@@ -51,11 +51,11 @@ pub(super) async fn create(
             Some(live) if live.is_being_deleted() => match wait_until_gone(place, live.uid(), deadline).await
             {
                 Err(Stop::Failed(failure)) if failure.kind == FailureKind::Timeout => {
-                    return Err(foreign(place, &live).into());
+                    return Err(foreign(place, identity, &live).into());
                 }
                 waited => waited?,
             },
-            Some(live) => return Err(foreign(place, &live).into()),
+            Some(live) => return Err(foreign(place, identity, &live).into()),
             None if !exists => return Err(refusal.stop(&what)),
             // Gone between the two requests.
             None => {}
@@ -67,7 +67,7 @@ pub(super) async fn create(
         .map_err(|refusal| refusal.stop(&what))?
     {
         Some(live) if live.made_by(identity) => Ok(created(&live)),
-        Some(live) => Err(foreign(place, &live).into()),
+        Some(live) => Err(foreign(place, identity, &live).into()),
         None => {
             let message = format!("{place} was never created: the time for it was over");
             Err(Failure::new(FailureKind::NotCreated, message).into())
@@ -82,11 +82,16 @@ fn created(live: &Live) -> ObjectOutcome {
     }
 }
 
-fn foreign(place: &Place, live: &Live) -> Failure {
+fn foreign(place: &Place, identity: &EffectIdentity, live: &Live) -> Failure {
     let how = match live.is_being_deleted() {
         true => format!("is still being deleted ({})", live.held_by()),
         false => {
-            "was not made by this action of this execution: delete it, or use operation Apply".to_owned()
+            let instead = if identity.is_undo() {
+                ""
+            } else {
+                ", or use operation Apply"
+            };
+            format!("was not made by this action of this execution: delete it{instead}")
         }
     };
     Failure::new(FailureKind::AlreadyExists, format!("{place} exists and {how}"))

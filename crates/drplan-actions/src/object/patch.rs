@@ -2,7 +2,7 @@
 
 use drplan_api::canonical::PatchType;
 use drplan_engine::{
-    effect::{Failure, FailureKind},
+    effect::{EffectIdentity, Failure, FailureKind},
     object::{ObjectOutcome, ObjectWrite},
 };
 use serde_json::Value;
@@ -13,6 +13,7 @@ use crate::deadline::Deadline;
 /// Sends `patch` once. An object that is being deleted is patched too: that is how a finalizer is taken off.
 pub(super) async fn patch(
     place: &Place,
+    identity: &EffectIdentity,
     write: &ObjectWrite,
     (patch, kind): (&Value, PatchType),
     deadline: Deadline,
@@ -36,6 +37,7 @@ pub(super) async fn patch(
         Err(refusal) => refusal,
     };
     let help = match refusal.error.code {
+        Some(404) if refusal.is_not_found() && identity.is_undo() => "it does not exist: create it",
         Some(404) if refusal.is_not_found() => {
             "it does not exist: create it before, or use operation Apply, which creates what is absent"
         }

@@ -236,6 +236,9 @@ async fn the_history_keeps_the_last_ten_runs_newest_first() -> anyhow::Result<()
         );
         assert_eq!(text(status, "/lastSuccessfulExecution/name"), "run-10");
         assert_eq!(status["lastExecutionTime"], entries(&plan)[0]["completionTime"]);
+        // What the history leaves out is still there.
+        let all = executions(t).list(&ListParams::default()).await?.items;
+        assert_eq!(all.len(), 12);
         Ok(())
     };
     control_plane.with_namespace("history", test).await

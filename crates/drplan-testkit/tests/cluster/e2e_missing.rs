@@ -6,8 +6,8 @@ use kube::api::{DeleteParams, DynamicObject};
 use serde_json::{Value, json};
 
 use crate::fixtures::{
-    Manifest, annotate, apply, create, event, execution, execution_until, execution_where, executions,
-    our_api, plan, plans, post, text, workflow,
+    Action, Manifest, annotate, apply, clusternet, config_map, create, event, execution, execution_until,
+    execution_where, executions, our_api, plan, plans, post, resource, text, workflow,
 };
 use crate::shared;
 
@@ -192,6 +192,70 @@ async fn phase_until_any(api: &Api<DynamicObject>, name: &str, phase: &str) -> a
         Ok(Seen::when((seen == phase).then_some(()), || seen))
     })
     .await
+}
+
+/// What a webhook would refuse.
+#[tokio::test]
+async fn mistakes_of_workflows_and_plans_are_told_in_their_status_until_they_are_mended() -> anyhow::Result<()>
+{
+    let control_plane = shared().await?;
+    let test = async |t: &TestNamespace| {
+        t.start_operator().await?;
+        let of = |name: &str, action: Action| workflow(name).action(action);
+        let unknown = post("call", &t.stand_in.url("/{{ .params.host }}"));
+        let (overrides, feeds) = (json!([{"path": "/spec/replicas", "value": 3}]), json!([]));
+        let localization = json!({"name": "x", "namespace": "clusternet-a", "overrides": overrides});
+        let subscription = json!({"name": "x", "schedulingStrategy": "Replication", "feeds": feeds});
+        let rollback = "spec.actions[0].rollback: is missing";
+        for (manifest, told) in [
+            (of("undeclared", unknown), "parameter `host` is not declared"),
+            (
+                of(
+                    "localization",
+                    clusternet("patch", "Localization", "Patch", localization),
+                ),
+                rollback,
+            ),
+            (
+                of(
+                    "subscription",
+                    clusternet("patch", "Subscription", "Patch", subscription),
+                ),
+                rollback,
+            ),
+            (
+                of("resource", resource("patch", "Patch", &config_map("x", "a: b"))),
+                rollback,
+            ),
+        ] {
+            let name = text(&manifest.0, "/metadata/name");
+            apply(t, &manifest).await?;
+            let message = phase_until(&our_api(t, "DRWorkflow"), name, "Invalid").await?;
+            assert!(message.contains(told), "{name}: {message}");
+        }
+        let host = |fields: Value| {
+            workflow("undeclared")
+                .action(post("call", "http://{{ .params.host }}"))
+                .parameter(fields)
+        };
+        apply(t, &host(json!({"name": "host", "required": true}))).await?;
+        phase_until(&our_api(t, "DRWorkflow"), "undeclared", "Ready").await?;
+
+        apply(t, &plan("shop").stage("main", &["undeclared"])).await?;
+        let message = phase_until(&plans(t), "shop", "Invalid").await?;
+        assert!(message.contains("parameter `host` of workflow"), "{message}");
+        let given = json!([{"name": "host", "value": "dr.example.com"}]);
+        apply(
+            t,
+            &plan("shop")
+                .stage("main", &["undeclared"])
+                .with("globalParams", given),
+        )
+        .await?;
+        phase_until(&plans(t), "shop", "Ready").await?;
+        Ok(())
+    };
+    control_plane.with_namespace("mistakes", test).await
 }
 
 #[tokio::test]

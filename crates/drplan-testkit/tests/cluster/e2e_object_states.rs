@@ -4,6 +4,7 @@
 mod clusternet;
 mod forward;
 mod jobs;
+mod rollback;
 mod somebody;
 mod undo;
 

@@ -45,6 +45,41 @@ async fn messages_name_the_object_and_what_to_do() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_a_rollback_nothing_is_asked_that_would_need_another() {
+    let check = async |script: Script, command: &ObjectCommand, expect: &str| {
+        let undo = identity().undo();
+        let failure = performer(&script)
+            .perform_object(&Identity::Operator, &undo, command)
+            .await;
+        assert_eq!(failure.expect_err("it fails").message, expect);
+    };
+    check(
+        Script::new([
+            ("POST /api/v1/namespaces/shop/configmaps", exists()),
+            (GET, ok(foreign("u9"))),
+        ]),
+        &create(),
+        "ConfigMap shop/a exists and was not made by this action of this execution: delete it",
+    )
+    .await;
+    check(
+        Script::new([
+            (GET, ok(foreign("u9"))),
+            (&format!("PATCH {PATH}/a"), held_by("kubectl")),
+        ]),
+        &apply(),
+        "apply ConfigMap shop/a: .data.k belongs to kubectl; set by hand what the rollback has there",
+    )
+    .await;
+    check(
+        Script::new([(&format!("PATCH {PATH}/a"), status(404, "NotFound", "no"))]),
+        &patch(PatchType::Merge),
+        "patch ConfigMap shop/a: it does not exist: create it",
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_kind_or_a_version_that_does_not_exist_is_named() {
     let command = |api_version: &str, kind: &str| {
         let ObjectCommand::Delete(mut deletion) = delete(None) else {

@@ -1,6 +1,6 @@
 //! What the operations do.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use drplan_testkit::TestNamespace;
 use futures::future::join_all;
 use serde_json::json;
@@ -10,7 +10,7 @@ use super::{
     Patch, Recreated, Somebody, State, Theirs, Untouched, act, all_hold, cell, ends, stands,
 };
 use crate::{
-    fixtures::{apply_plan, create, execution},
+    fixtures::{apply_plan, create, execution, revert},
     shared,
 };
 
@@ -111,6 +111,61 @@ const CELLS: [Cell; 20] = [
     cell(Going, Delete, "Succeeded", "delete deleted", Untouched),
 ];
 
+/// What a Revert with allowPartial does after that where the process died.
+const UNDO: [Cell; 8] = [
+    cell(
+        Recreated,
+        Create,
+        "Skipped",
+        "it failed without any effect",
+        Untouched,
+    ),
+    cell(
+        Recreated,
+        Apply,
+        "Skipped",
+        "it was applied over an object that was there",
+        Untouched,
+    ),
+    cell(
+        Recreated,
+        Patch,
+        "Succeeded",
+        "patch accepted",
+        Theirs("k=theirs ours=back"),
+    ),
+    cell(
+        Recreated,
+        Delete,
+        "Skipped",
+        "a deletion has no undo but its rollback",
+        Untouched,
+    ),
+    cell(Changed, Create, "Succeeded", "create deleted", Nothing),
+    // Nobody recorded that it was made; it says so itself, but not of all of its fields.
+    cell(
+        Changed,
+        Apply,
+        "Skipped",
+        "what stands there has fields of others and is left alone",
+        Untouched,
+    ),
+    cell(
+        Changed,
+        Patch,
+        "Succeeded",
+        "patch accepted",
+        Theirs("k=changed ours=back"),
+    ),
+    cell(
+        Changed,
+        Delete,
+        "Skipped",
+        "a deletion has no undo but its rollback",
+        Untouched,
+    ),
+];
+
 fn cells(state: State) -> impl Iterator<Item = Cell> {
     CELLS.into_iter().filter(move |cell| cell.state == state)
 }
@@ -121,7 +176,7 @@ async fn begin(t: &TestNamespace, somebody: &Somebody, cell: &Cell) -> anyhow::R
     let mut action = act(operation, &somebody.namespace, "ours: v");
     if operation == Patch {
         // A Patch without one is refused.
-        action = action.clone().undone_by(action);
+        action = action.undone_by(act(operation, &somebody.namespace, "ours: back"));
     }
     if cell.says == IS_HELD {
         action = action.timeout("3s");
@@ -230,7 +285,15 @@ async fn interrupted(t: &TestNamespace, cell: &Cell) -> anyhow::Result<()> {
     let left = somebody.sees(name).await?;
     t.start_operator().await?;
     let ended = ends(t, name, cell.phase, cell).await?;
-    stands(&somebody, cell, left.as_ref(), &ended).await
+    stands(&somebody, cell, left.as_ref(), &ended).await?;
+    let undo = UNDO
+        .into_iter()
+        .find(|undo| (undo.state, undo.operation) == (cell.state, cell.operation));
+    let undo = undo.context("every cell has its undo")?;
+    let left = somebody.sees(name).await?;
+    create(t, &revert("back", name, name).with("allowPartial", json!(true))).await?;
+    let ended = ends(t, "back", "Succeeded", &undo).await?;
+    stands(&somebody, &undo, left.as_ref(), &ended).await
 }
 
 #[tokio::test]

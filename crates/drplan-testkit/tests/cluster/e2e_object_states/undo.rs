@@ -126,13 +126,7 @@ const CELLS: [Cell; 25] = [
         "over accepted",
         Leaving("k=theirs ours=back"),
     ),
-    cell(
-        Going,
-        Patch,
-        "Failed",
-        "it does not exist: create it before",
-        Nothing,
-    ),
+    cell(Going, Patch, "Failed", "it does not exist: create it", Nothing),
     cell(Going, Delete, "Failed", "because it is being terminated", Nothing),
 ];
 

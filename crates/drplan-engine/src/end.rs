@@ -16,6 +16,14 @@ use crate::{
 /// Actions that a message lists by name as not undone. A status has room for far more, a line does not.
 const LISTED_MAX: usize = 5;
 
+/// A number of actions in words.
+fn actions(count: u32) -> String {
+    match count {
+        1 => "1 action".to_owned(),
+        count => format!("{count} actions"),
+    }
+}
+
 impl Fold<'_> {
     /// Ends a run whose actions have all ended.
     pub(crate) fn end(&mut self, summary: &Summary) {
@@ -105,13 +113,14 @@ impl Fold<'_> {
         let done = summary.completed_actions;
         let (message, told, reason) = match &self.status.reverts {
             None => (
-                format!("{done} actions succeeded in {took}"),
+                format!("{} succeeded in {took}", actions(done)),
                 format!("Execution completed successfully in {took}"),
                 "ExecutionSucceeded",
             ),
             Some(Reverts { name, .. }) => (
                 format!(
-                    "{name} is undone: {done} actions undone, {} had nothing to undo, in {took}",
+                    "{name} is undone: {} undone, {} had nothing to undo, in {took}",
+                    actions(done),
                     summary.skipped_actions
                 ),
                 "Revert completed successfully".to_owned(),

@@ -225,7 +225,7 @@ fn undone(undone: Value) -> RunView {
     run(
         "Succeeded",
         vec![of_one("stop-writes", "Succeeded", actions, json!({}))],
-        json!({"completionTime": at(0.4), "message": "1 actions succeeded in 400ms", "undone": undone}),
+        json!({"completionTime": at(0.4), "message": "1 action succeeded in 400ms", "undone": undone}),
     )
 }
 

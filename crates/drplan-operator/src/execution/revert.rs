@@ -1,5 +1,7 @@
 //! Whether a Revert may begin: what it undoes, and why not.
 
+use std::collections::BTreeSet;
+
 use drplan_api::{
     DRPlanExecutionStatus, labels,
     status::{ActionStatus, ExecutionPhase, SnapshotRef, StepPhase},
@@ -117,11 +119,10 @@ impl Wish<'_> {
         }
         self.check_phase(&status)?;
         if let Some(undone) = status.undone.as_ref().filter(|undone| undone.wholly) {
-            let by = undone.actions.last().map_or("", |action| action.by.as_str());
-            let by = if by.is_empty() {
-                String::new()
-            } else {
-                format!(" by {by}")
+            let reverts: BTreeSet<&str> = undone.actions.iter().map(|action| action.by.as_str()).collect();
+            let by = match reverts.is_empty() {
+                true => String::new(),
+                false => format!(" by {}", Vec::from_iter(reverts).join(", ")),
             };
             return Err(refuse(
                 "AlreadyReverted",

@@ -20,7 +20,7 @@ const LIST: &str = include_str!("requirements/list.txt");
 #[test]
 fn every_requirement_has_a_test_or_a_reason_and_the_page_tells_which() {
     let demands = list::read(LIST).unwrap();
-    let found = claims::below(Path::new(ROOT));
+    let found = claims::below(Path::new(ROOT)).unwrap();
     let mut wrong = found.wrong;
     wrong.extend(page::contradictions(&demands, &found.claims));
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));

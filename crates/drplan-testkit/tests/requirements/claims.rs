@@ -2,7 +2,7 @@
 //! case of a text file.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -25,37 +25,37 @@ pub(crate) struct Found {
 }
 
 /// All claims of the crates below `root`, in order of file and line.
-pub(crate) fn below(root: &Path) -> Found {
+///
+/// # Errors
+/// When a file or folder cannot be read.
+pub(crate) fn below(root: &Path) -> io::Result<Found> {
     let mut files = Vec::new();
-    gather(&root.join("crates"), &mut files);
+    gather(&root.join("crates"), &mut files)?;
     files.sort();
     let mut found = Found::default();
     for path in files {
-        let text = fs::read_to_string(&path).unwrap();
-        let file = path
-            .strip_prefix(root)
-            .unwrap()
-            .to_string_lossy()
-            .replace('\\', "/");
+        let text = fs::read_to_string(&path)?;
+        let file = path.strip_prefix(root).unwrap_or(&path).to_string_lossy();
         match file.ends_with(".rs") {
             true => in_rust(&file, &text, &mut found),
             false => in_text(&file, &text, &mut found),
         }
     }
-    found
+    Ok(found)
 }
 
 /// Rust files, and text files of tests.
-fn gather(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+fn gather(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
         let ends_with = |end: &str| path.extension().is_some_and(|found| found == end);
         if path.is_dir() {
-            gather(&path, files);
+            gather(&path, files)?;
         } else if ends_with("rs") || ends_with("txt") {
             files.push(path);
         }
     }
+    Ok(())
 }
 
 fn in_rust(file: &str, text: &str, found: &mut Found) {

@@ -40,6 +40,7 @@ fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
     blocks
 }
 
+/// Covers SC-001.
 #[test]
 fn every_manifest_of_the_guide_is_checked_without_a_finding() {
     let page = guide();

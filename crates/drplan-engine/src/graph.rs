@@ -244,12 +244,14 @@ pub fn path_of(snapshot: &Snapshot, at: ActionIndex) -> ActionPath {
 mod tests {
     use super::*;
 
+    /// Covers FR-023d.
     #[test]
     fn topological_order_keeps_the_listed_order_where_it_may() {
         assert_eq!(topological(&[&[], &[0], &[0], &[1, 2]]), Ok(vec![0, 1, 2, 3]));
         assert_eq!(topological(&[&[2], &[], &[1]]), Ok(vec![1, 2, 0]));
     }
 
+    /// Covers FR-023c.
     #[test]
     fn a_circle_is_named_in_its_order() {
         let circle = topological(&[&[], &[3], &[1], &[2, 0]]).unwrap_err();

@@ -142,6 +142,7 @@ mod tests {
         }
     }
 
+    /// Covers EC-8.
     #[test]
     fn values_convert_to_the_declared_type_or_are_refused() {
         for (kind, value, expected) in [

@@ -250,6 +250,7 @@ mod tests {
         }
     }
 
+    /// Covers US3.1, US3.3, US3.4, FR-012, FR-014, FR-015.
     #[test]
     fn undone_is_what_may_have_had_an_effect_by_rollback_or_by_deletion() {
         use StepPhase::{Failed, Running, Skipped, Succeeded};
@@ -311,6 +312,7 @@ mod tests {
         );
     }
 
+    /// Covers US3.2, US9.5, FR-012, FR-013, FR-013a, FR-013b, FR-013c, FR-013d, FR-013e.
     #[test]
     fn what_a_create_made_is_deleted_and_a_patch_is_undone_by_its_rollback_alone() {
         let made = |name: &str| {

@@ -159,6 +159,7 @@ fn stages_without_depends_on_wait_for_the_one_before() {
     assert_eq!(after, [vec![], vec![0], vec![1]]);
 }
 
+/// Covers FR-023b.
 #[test]
 fn with_depends_on_the_graph_rules_and_a_lone_stage_is_warned_of() {
     let plan = given(stages(&[("a", &[]), ("b", &["a", "a"]), ("c", &[])])).workflow("w", calls("http://x"));
@@ -174,6 +175,7 @@ fn with_depends_on_the_graph_rules_and_a_lone_stage_is_warned_of() {
     ]);
 }
 
+/// Covers US4a.2, FR-022, FR-023c.
 #[test]
 fn circles_unknown_stages_and_missing_workflows_are_told_together() {
     let mut plan = stages(&[
@@ -220,6 +222,7 @@ fn references_and_jobs_outside_the_served_namespaces_name_the_flag() {
     ]);
 }
 
+/// Covers US2.3, FR-009.
 #[test]
 fn problems_of_a_workflow_are_told_once_and_name_it() {
     let plan = json!({"stages": [{"name": "a", "workflows": [
@@ -234,6 +237,7 @@ fn problems_of_a_workflow_are_told_once_and_name_it() {
         .says(&["DRWorkflow shop/w: spec.actions: is missing; write at least one action"]);
 }
 
+/// Covers US4.1, US4a.6, FR-008, FR-020, FR-020a.
 #[test]
 fn values_override_each_other_from_default_to_execution() {
     let workflow = with_parameters(
@@ -264,6 +268,7 @@ fn values_override_each_other_from_default_to_execution() {
     given.says(&[]);
 }
 
+/// Covers US2.2, US4.2, EC-8, FR-008, FR-021.
 #[test]
 fn values_that_are_missing_do_not_convert_or_may_not_be_set_are_told_together() {
     let workflow = with_parameters(
@@ -294,6 +299,7 @@ fn values_that_are_missing_do_not_convert_or_may_not_be_set_are_told_together() 
         ]);
 }
 
+/// Covers US2.2, FR-021, FR-021a.
 #[test]
 fn a_required_value_is_given_by_the_plan_or_by_the_stage() {
     let value = json!([{"name": "site", "value": "b"}]);
@@ -312,6 +318,7 @@ fn a_required_value_is_given_by_the_plan_or_by_the_stage() {
     ]);
 }
 
+/// Covers US4.3.
 #[test]
 fn values_that_no_workflow_declares_are_warned_of() {
     let plan = json!({
@@ -330,6 +337,7 @@ fn values_that_no_workflow_declares_are_warned_of() {
         ]);
 }
 
+/// Covers EC-9.
 #[test]
 fn values_never_refer_to_others_and_are_never_evaluated() {
     let workflow = with_parameters(json!([{"name": "a"}, {"name": "b"}]), "http://x");
@@ -570,6 +578,7 @@ fn a_snapshot_is_read_back_as_it_was_or_not_at_all() {
     assert!(matches!(read("no JSON"), Err(SnapshotError::Unreadable { .. })));
 }
 
+/// Covers FR-026.
 #[test]
 fn the_first_record_shows_every_step_and_the_values_once_where_they_agree() {
     let status = Run::new(rich().snapshot()).initial_status();

@@ -244,6 +244,7 @@ mod tests {
             .collect()
     }
 
+    /// Covers SC-006.
     #[test]
     fn a_line_has_the_fixed_fields_first_and_those_of_event_and_spans_flat() {
         let text = written(LogLevel::Info, || {

@@ -225,6 +225,7 @@ mod tests {
         }
     }
 
+    /// Covers EC-2.
     #[test]
     fn without_flags_the_documented_defaults_hold() {
         let options = parse(&[]).unwrap();

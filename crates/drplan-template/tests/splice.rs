@@ -82,6 +82,7 @@ fn a_plain_scalar_of_one_expression_has_the_type_of_its_value() {
     yaml("if: {{ if .params.on }}{{ .params.replicas }}{{ end }}", "if: 3");
 }
 
+/// Covers EC-7.
 #[test]
 fn text_and_expressions_are_a_string() {
     yaml(
@@ -279,6 +280,7 @@ fn a_value_has_no_place_in_the_syntax_of_yaml() {
     }
 }
 
+/// Covers EC-7.
 #[test]
 fn a_body_is_json_if_its_author_wrote_json() {
     body(

@@ -249,6 +249,7 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
+    /// Covers EC-7.
     #[test]
     fn yaml_keeps_its_shape(a in text(), b in text()) {
         for source in YAML {
@@ -256,6 +257,7 @@ proptest! {
         }
     }
 
+    /// Covers EC-7.
     #[test]
     fn json_keeps_its_shape(a in text(), b in text()) {
         for source in JSON {

@@ -80,6 +80,7 @@ async fn answered(call: &HttpCall) -> (u16, Option<String>) {
     (status_code, body)
 }
 
+/// Covers US5.1, FR-002.
 #[tokio::test]
 async fn a_call_carries_its_key_our_name_and_what_the_author_wrote() {
     let server = Server::start(async |_, mut stream| answer(&mut stream, "200 OK", "").await).await;

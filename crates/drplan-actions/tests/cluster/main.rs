@@ -140,6 +140,7 @@ async fn a_failed_job_tells_its_exit_code_and_log_to_its_service_account() -> an
     .await
 }
 
+/// Covers US6.3.
 #[tokio::test]
 async fn a_job_that_hangs_is_deleted_at_its_deadline_with_its_pods() -> anyhow::Result<()> {
     in_namespace("acts-timeout", async |t| {

@@ -65,6 +65,7 @@ fn schemas_hold_shapes_and_leave_rules_to_the_checker() {
     }
 }
 
+/// Covers FR-001, FR-018, FR-024.
 #[test]
 fn names_and_columns_are_those_of_the_contract() {
     let expect = [

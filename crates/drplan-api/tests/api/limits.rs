@@ -39,6 +39,7 @@ fn action(number: usize, http: Value) -> Value {
     action
 }
 
+/// Covers SC-003.
 #[test]
 fn counts_are_refused_one_beyond_the_limit() {
     let actions = |count| workflow(json!({"actions": list(count, |i| action(i, json!({})))}));

@@ -71,6 +71,7 @@ async fn cancelled(t: &TestNamespace, expected: &str) -> anyhow::Result<Value> {
     Ok(end)
 }
 
+/// Covers US13.1, US13.2, US13.3, FR-037, FR-039, FR-040, FR-041.
 #[tokio::test]
 async fn cancel_during_a_call_waits_for_its_real_result_and_skips_the_rest_at_once() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -132,6 +133,7 @@ async fn cancel_now_during_a_call_drops_it_as_of_unknown_outcome() -> anyhow::Re
     control_plane.with_namespace("cancel-call-now", test).await
 }
 
+/// Covers US13.2, FR-039.
 #[tokio::test]
 async fn cancel_during_a_job_waits_for_its_end() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -233,6 +235,7 @@ async fn cancel_of_what_waits_for_a_place_ends_it_at_once() -> anyhow::Result<()
     control_plane.with_namespace("cancel-pending", test).await
 }
 
+/// Covers US13.5, FR-038.
 #[tokio::test]
 async fn cancel_through_the_plan_reaches_the_run_that_holds_its_lock_and_no_later_one() -> anyhow::Result<()>
 {
@@ -263,6 +266,7 @@ async fn cancel_through_the_plan_reaches_the_run_that_holds_its_lock_and_no_late
     control_plane.with_namespace("cancel-plan", test).await
 }
 
+/// Covers US13.4, FR-042.
 #[tokio::test]
 async fn commands_without_effect_are_told_and_taken_off() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -288,6 +292,7 @@ async fn commands_without_effect_are_told_and_taken_off() -> anyhow::Result<()> 
     control_plane.with_namespace("nothing-to-do", test).await
 }
 
+/// Covers US10.2, US11.2, FR-035.
 #[tokio::test]
 async fn a_trigger_that_was_removed_yields_the_manifest_to_create_instead() -> anyhow::Result<()> {
     let control_plane = shared().await?;

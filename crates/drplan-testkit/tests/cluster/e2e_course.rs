@@ -35,6 +35,9 @@ fn asked(t: &TestNamespace) -> Vec<String> {
     t.stand_in.all().into_iter().map(|request| request.path).collect()
 }
 
+/// Covers US4a.1, US4a.3, US4a.4, US4a.5, US4a.6, US5.1, US10.1, US10.3, US10.4, EC-7, FR-009, FR-010,
+/// FR-018, FR-019, FR-020, FR-023b, FR-024, FR-025, FR-026, FR-027, FR-027a, FR-027b, FR-029, FR-029a,
+/// FR-031, SC-006.
 #[tokio::test]
 async fn stages_run_in_order_workflows_together_and_later_templates_see_outputs() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -225,6 +228,7 @@ fn assert_events_of_a_plan_with_stages(told: &[String]) {
     );
 }
 
+/// Covers US10.5, US12.2, FR-001, FR-007, FR-027.
 #[tokio::test]
 async fn failure_policies_decide_what_still_runs() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -291,6 +295,7 @@ async fn failure_policies_decide_what_still_runs() -> anyhow::Result<()> {
     control_plane.with_namespace("policies", test).await
 }
 
+/// Covers US4a.7, FR-023f.
 #[tokio::test]
 async fn a_failed_workflow_keeps_others_of_its_stage_from_starting_and_running_ones_finish()
 -> anyhow::Result<()> {
@@ -339,6 +344,7 @@ async fn a_failed_workflow_keeps_others_of_its_stage_from_starting_and_running_o
     control_plane.with_namespace("siblings", test).await
 }
 
+/// Covers US5.2, FR-002, FR-006.
 #[tokio::test]
 async fn attempts_are_repeated_as_the_policy_says_under_one_key() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -400,6 +406,7 @@ async fn attempts_are_repeated_as_the_policy_says_under_one_key() -> anyhow::Res
     control_plane.with_namespace("retries", test).await
 }
 
+/// Covers US5.3, US6.3, FR-002, FR-003, FR-006, FR-027.
 #[tokio::test]
 async fn a_timeout_ends_the_attempt_of_a_call_and_of_a_job() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -506,6 +513,8 @@ async fn a_failed_job_is_told_with_its_exit_code_and_the_next_one_has_the_next_n
 }
 
 /// The specification's times. `make bench` measures how far they are from what is usual.
+///
+/// Covers EC-1, SC-002, SC-004, SC-005.
 #[tokio::test]
 async fn a_run_begins_is_recorded_and_goes_on_after_a_restart_in_time() -> anyhow::Result<()> {
     let control_plane = shared().await?;

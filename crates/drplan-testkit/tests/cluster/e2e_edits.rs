@@ -113,6 +113,7 @@ async fn a_plan_edited_in_a_loop_is_locked_and_released_all_the_same() -> anyhow
     control_plane.with_namespace("edited-plan", test).await
 }
 
+/// Covers EC-4.
 #[tokio::test]
 async fn workflow_and_plan_edited_mid_run_change_nothing_in_it() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -161,6 +162,7 @@ async fn workflow_and_plan_edited_mid_run_change_nothing_in_it() -> anyhow::Resu
     control_plane.with_namespace("edited-specs", test).await
 }
 
+/// Covers EC-4.
 #[tokio::test]
 async fn workflow_and_plan_deleted_mid_run_change_nothing_in_it_and_the_plan_goes_after_it()
 -> anyhow::Result<()> {

@@ -131,6 +131,7 @@ fn the_manifests_that_other_tests_read_are_those_of_the_guide() -> anyhow::Resul
     Ok(())
 }
 
+/// Covers US2.1, US4.1, US4a.1, US7.1, US8.1, FR-004, FR-004b, FR-009, FR-019.
 #[tokio::test]
 async fn the_manifests_of_the_guide_run_as_they_are_written() -> anyhow::Result<()> {
     let test = async |hub: &Hub<'_>| {
@@ -169,6 +170,8 @@ async fn the_manifests_of_the_guide_run_as_they_are_written() -> anyhow::Result<
     .await
 }
 
+/// Covers US3.2, US6.1, US7.2, US9.4, US9.7, EC-7, FR-002, FR-003, FR-004, FR-004b, FR-004d, FR-004e,
+/// FR-004f, FR-008, FR-009, FR-013, FR-013a, FR-013d, FR-013e.
 #[tokio::test]
 async fn the_actions_of_the_guide_run_in_workflows_that_declare_their_parameters() -> anyhow::Result<()> {
     let test = async |hub: &Hub<'_>| {

@@ -40,6 +40,7 @@ fn cells(table: &str) -> (Vec<&str>, Vec<&str>) {
     (lines.next().unwrap_or_default(), lines.next().unwrap_or_default())
 }
 
+/// Covers US1.1, US12.1, FR-023, SC-007.
 #[tokio::test]
 async fn kubectl_waits_for_the_end_and_shows_the_columns() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -96,6 +97,7 @@ const QUICK_START: [&str; 3] = [
     include_str!("../../../drplan-api/tests/guide/0203-my-first-execution.yaml"),
 ];
 
+/// Covers SC-001.
 #[tokio::test]
 async fn the_quick_start_of_the_guide_runs_as_it_is_written() -> anyhow::Result<()> {
     let control_plane = shared().await?;

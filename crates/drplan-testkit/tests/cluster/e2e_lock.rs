@@ -13,6 +13,7 @@ use crate::fixtures::{
 };
 use crate::shared;
 
+/// Covers US10.6, EC-3, FR-036.
 #[tokio::test]
 async fn of_five_executions_created_at_once_one_runs_and_the_others_fail_unentered() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -207,6 +208,7 @@ async fn a_lock_of_an_execution_that_does_not_exist_gives_way() -> anyhow::Resul
     control_plane.with_namespace("stale", test).await
 }
 
+/// Covers EC-6.
 #[tokio::test]
 async fn the_history_keeps_the_last_ten_runs_newest_first() -> anyhow::Result<()> {
     let control_plane = shared().await?;

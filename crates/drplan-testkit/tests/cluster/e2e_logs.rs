@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::fixtures::{apply_plan, create, event, execution, execution_until, post, text};
 use crate::shared;
 
+/// Covers SC-006.
 #[tokio::test]
 async fn every_line_of_a_run_says_of_which_and_none_shows_a_secret() -> anyhow::Result<()> {
     let control_plane = shared().await?;

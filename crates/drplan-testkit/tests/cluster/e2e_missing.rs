@@ -31,6 +31,7 @@ async fn waits_for(t: &TestNamespace, name: &str, what: &str) -> anyhow::Result<
     .await
 }
 
+/// Covers FR-022.
 #[tokio::test]
 async fn an_execution_waits_for_its_plan_and_workflow_and_runs_once_they_are_there() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -83,6 +84,7 @@ async fn what_does_not_come_within_thirty_seconds_fails_the_execution() -> anyho
     control_plane.with_namespace("never-there", test).await
 }
 
+/// Covers US4a.2, FR-023c, FR-030.
 #[tokio::test]
 async fn a_suspended_plan_and_an_invalid_one_refuse_their_executions() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -119,6 +121,7 @@ async fn a_suspended_plan_and_an_invalid_one_refuse_their_executions() -> anyhow
     control_plane.with_namespace("refused", test).await
 }
 
+/// Covers US1.1, US1.2, US4.4, FR-022.
 #[tokio::test]
 async fn a_plan_heals_when_its_workflow_comes_and_is_not_written_without_need() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -195,6 +198,9 @@ async fn phase_until_any(api: &Api<DynamicObject>, name: &str, phase: &str) -> a
 }
 
 /// What a webhook would refuse.
+///
+/// Covers US1.2, US1.3, US2.2, US2.3, US4.1, US4.2, US7.6, US8.6, US9.6, FR-004a, FR-004c, FR-004h,
+/// FR-021, FR-023.
 #[tokio::test]
 async fn mistakes_of_workflows_and_plans_are_told_in_their_status_until_they_are_mended() -> anyhow::Result<()>
 {

@@ -13,6 +13,7 @@ use crate::{
     shared,
 };
 
+/// Covers US9.1, US9.2, US9.3, US9.4, FR-004d, FR-004e, FR-004f, FR-010, FR-017, FR-028.
 #[tokio::test]
 async fn objects_are_created_applied_patched_and_deleted() -> anyhow::Result<()> {
     let test = async |t: &TestNamespace| {

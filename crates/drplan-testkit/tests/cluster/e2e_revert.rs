@@ -40,6 +40,8 @@ async fn undone(t: &TestNamespace, name: &str) -> anyhow::Result<Value> {
     Ok(executions(t).get(name).await?.data["status"]["undone"].clone())
 }
 
+/// Covers US3.1, US3.3, US3.4, US3.5, US9.5, US11.1, US11.3, FR-004g, FR-011, FR-012, FR-013d, FR-013e,
+/// FR-014, FR-015, FR-016, FR-023.
 #[tokio::test]
 async fn what_was_done_is_undone_in_reverse_order() -> anyhow::Result<()> {
     let test = async |t: &TestNamespace| {
@@ -152,6 +154,7 @@ async fn what_was_done_is_undone_in_reverse_order() -> anyhow::Result<()> {
     shared().await?.with_namespace("revert", test).await
 }
 
+/// Covers US3.5, FR-016.
 #[tokio::test]
 async fn a_revert_that_failed_is_taken_up_by_the_next() -> anyhow::Result<()> {
     let test = async |t: &TestNamespace| {
@@ -197,6 +200,7 @@ async fn a_revert_that_failed_is_taken_up_by_the_next() -> anyhow::Result<()> {
     shared().await?.with_namespace("revert-again", test).await
 }
 
+/// Covers US11.4, FR-030.
 #[tokio::test]
 async fn what_cannot_be_reverted_is_refused_with_the_way_out() -> anyhow::Result<()> {
     let test = async |t: &TestNamespace| {

@@ -85,6 +85,7 @@ async fn age(t: &TestNamespace, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Covers US10.2, FR-032, FR-034, FR-035.
 #[tokio::test]
 async fn trigger_execute_makes_one_execution_of_the_plan_and_is_taken_off() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -116,6 +117,7 @@ async fn trigger_execute_makes_one_execution_of_the_plan_and_is_taken_off() -> a
     control_plane.with_namespace("trigger", test).await
 }
 
+/// Covers US11.2, FR-033, FR-034, FR-035.
 #[tokio::test]
 async fn trigger_revert_takes_the_last_successful_execute_that_is_not_undone() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -183,6 +185,7 @@ async fn ended(t: &TestNamespace, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Covers US10.6, EC-3, FR-030, FR-036.
 #[tokio::test]
 async fn a_trigger_that_cannot_be_carried_out_is_refused_by_an_event() -> anyhow::Result<()> {
     let control_plane = shared().await?;

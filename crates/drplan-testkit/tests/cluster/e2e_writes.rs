@@ -45,6 +45,7 @@ async fn writes(t: &TestNamespace, actions: &[Action]) -> anyhow::Result<(usize,
     Ok((statuses, others))
 }
 
+/// Covers SC-003.
 #[tokio::test]
 async fn a_chain_of_n_calls_costs_n_plus_1_status_writes() -> anyhow::Result<()> {
     let test = async |t: &TestNamespace| {

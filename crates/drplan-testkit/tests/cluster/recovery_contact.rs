@@ -210,6 +210,7 @@ async fn lose_an_answer(t: &TestNamespace, write: &str) -> anyhow::Result<()> {
     operator.kill9().await
 }
 
+/// Covers EC-2.
 #[tokio::test]
 async fn a_long_silence_while_a_call_is_in_flight_is_for_a_person_to_judge() -> anyhow::Result<()> {
     let control_plane = shared().await?;

@@ -64,6 +64,7 @@ async fn delete(t: &TestNamespace, name: &str) -> anyhow::Result<()> {
     .await
 }
 
+/// Covers US6.2, EC-1.
 #[tokio::test]
 async fn what_became_of_a_job_while_nobody_looked_is_found() -> anyhow::Result<()> {
     let control_plane = shared().await?;
@@ -108,6 +109,7 @@ async fn a_job_that_somebody_deletes_is_lost_and_not_made_again() -> anyhow::Res
     control_plane.with_namespace("jobs-deleted", test).await
 }
 
+/// Covers US6.3.
 #[tokio::test]
 async fn a_job_that_hangs_is_deleted_with_its_pods_at_its_timeout() -> anyhow::Result<()> {
     let control_plane = shared().await?;

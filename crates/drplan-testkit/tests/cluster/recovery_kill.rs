@@ -94,6 +94,7 @@ const CASES: &[Case] = &[
     case(&["after-lock", "after-snapshot", "before-intent"], 1, 1, None),
 ];
 
+/// Covers EC-1.
 #[tokio::test]
 async fn killed_at_any_point_the_run_goes_on_and_repeats_only_what_nobody_recorded() -> anyhow::Result<()> {
     let control_plane = shared().await?;

@@ -113,6 +113,7 @@ const CASES: &[Case] = &[
     },
 ];
 
+/// Covers US3.2, EC-1, FR-011, FR-012, FR-013, FR-013a, FR-013d, FR-013e, FR-014.
 #[tokio::test]
 async fn killed_at_any_point_a_run_and_its_revert_end_as_without_a_crash() -> anyhow::Result<()> {
     let control_plane = &shared().await?;

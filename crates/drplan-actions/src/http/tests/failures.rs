@@ -31,6 +31,7 @@ async fn a_host_that_does_not_resolve_has_sent_nothing() {
     assert!(failure.message.starts_with(start), "{}", failure.message);
 }
 
+/// Covers US5.3.
 #[tokio::test]
 async fn no_answer_in_time_is_a_timeout() {
     let server = Server::start(async |_, _stream| hang().await).await;

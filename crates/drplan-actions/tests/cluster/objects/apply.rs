@@ -110,6 +110,7 @@ async fn what_somebody_made_anew_is_not_counted_as_ours() -> anyhow::Result<()> 
     .await
 }
 
+/// Covers US9.2.
 #[tokio::test]
 async fn a_field_of_somebody_else_is_named_and_taken_only_by_force() -> anyhow::Result<()> {
     in_namespace("apply-conflict", async |t| {

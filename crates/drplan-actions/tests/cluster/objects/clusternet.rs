@@ -65,6 +65,7 @@ fn overriding(value: &str) -> Value {
     json!([{"name": "replicas", "type": "JSONPatch", "value": value}])
 }
 
+/// Covers US7.2.
 #[tokio::test]
 async fn a_patch_of_a_localization_brings_in_no_default() -> anyhow::Result<()> {
     with_both("loc-patch", async |t, _| {
@@ -95,6 +96,7 @@ async fn a_patch_of_a_localization_brings_in_no_default() -> anyhow::Result<()> 
     .await
 }
 
+/// Covers US7.3.
 #[tokio::test]
 async fn a_localization_is_applied_found_again_and_deleted() -> anyhow::Result<()> {
     with_both("loc-apply", async |t, real| {
@@ -124,6 +126,7 @@ async fn a_localization_is_applied_found_again_and_deleted() -> anyhow::Result<(
     .await
 }
 
+/// Covers US8.2.
 #[tokio::test]
 async fn the_lists_of_a_subscription_that_a_patch_replaces_are_told_before() -> anyhow::Result<()> {
     with_both("sub-patch", async |t, _| {

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{Action, FINALIZER, Somebody, assert_says, failed, in_going_namespace, with, written};
 use crate::attempt::in_namespace;
 
+/// Covers US9.1.
 #[tokio::test]
 async fn an_absent_object_is_created_with_our_labels_and_no_owner() -> anyhow::Result<()> {
     in_namespace("create-absent", async |t| {

@@ -27,6 +27,7 @@ async fn what_is_absent_is_told_to_be() -> anyhow::Result<()> {
     .await
 }
 
+/// Covers US9.3.
 #[tokio::test]
 async fn what_is_there_is_deleted_also_when_somebody_changed_it() -> anyhow::Result<()> {
     in_namespace("delete-there", async |t| {

@@ -48,6 +48,7 @@ async fn remove_kite(t: &TestNamespace, plural: &str) -> anyhow::Result<()> {
     .await
 }
 
+/// Covers US9.7, FR-004d.
 #[tokio::test]
 async fn kinds_are_found_that_were_installed_after_the_start_also_under_another_plural() -> anyhow::Result<()>
 {

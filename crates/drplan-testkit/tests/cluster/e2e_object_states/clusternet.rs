@@ -59,6 +59,7 @@ async fn remakes(api: &Api<DynamicObject>, kind: &str, name: &str, spec: Value) 
     makes(api, kind, name, spec).await
 }
 
+/// Covers US7.2, FR-013a.
 #[tokio::test]
 async fn localizations_of_others_are_not_created_over_nor_deleted() -> anyhow::Result<()> {
     let test = async |t: &TestNamespace| {
@@ -120,6 +121,7 @@ async fn localizations_of_others_are_not_created_over_nor_deleted() -> anyhow::R
     shared().await?.with_namespace("states-localization", test).await
 }
 
+/// Covers US8.2, FR-013b, FR-013c.
 #[tokio::test]
 async fn subscriptions_of_others_keep_what_is_theirs() -> anyhow::Result<()> {
     let test = async |t: &TestNamespace| {

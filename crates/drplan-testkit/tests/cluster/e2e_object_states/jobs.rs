@@ -225,6 +225,7 @@ fn plan_of(state: State) -> &'static str {
     }
 }
 
+/// Covers US3.3, FR-014.
 #[tokio::test]
 async fn a_job_is_undone_by_deletion_of_that_very_job() -> anyhow::Result<()> {
     let test = async |t: &TestNamespace| {

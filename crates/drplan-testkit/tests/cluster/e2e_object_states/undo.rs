@@ -227,6 +227,7 @@ async fn undo_all(t: &TestNamespace, somebody: &Somebody, cells: &[Cell]) -> any
     all_hold(join_all(outcomes).await)
 }
 
+/// Covers FR-011, FR-013e.
 #[tokio::test]
 async fn what_existed_is_brought_back_by_its_rollback_alone() -> anyhow::Result<()> {
     let test = async |t: &TestNamespace| {

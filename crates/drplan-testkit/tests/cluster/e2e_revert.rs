@@ -139,8 +139,12 @@ async fn what_was_done_is_undone_in_reverse_order() -> anyhow::Result<()> {
         assert_eq!(text(&reverted, "/status/reverts/uid"), uid);
         apply(t, &flow).await?;
         plan_is(t, "shop", "Ready").await?;
-        event(t, "back", "RevertStarted").await?;
-        event(t, "back", "RevertSucceeded").await?;
+        for (reason, message) in [
+            ("RevertStarted", "Revert started for plan shop"),
+            ("RevertSucceeded", "Revert completed successfully"),
+        ] {
+            assert_eq!(event(t, "back", reason).await?, message);
+        }
 
         create(t, &revert("again", "shop", "run")).await?;
         let refused = execution_until(t, "again", "Failed").await?;

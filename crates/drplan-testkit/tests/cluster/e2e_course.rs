@@ -1,7 +1,5 @@
 //! The course of things: order, failure policies, retries, timeouts, outputs, and what is recorded and told of them.
 
-use std::time::{Duration, Instant};
-
 use drplan_testkit::{Answer, Outcome, TestNamespace};
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::ListParams;
@@ -512,11 +510,11 @@ async fn a_failed_job_is_told_with_its_exit_code_and_the_next_one_has_the_next_n
     control_plane.with_namespace("job-retried", test).await
 }
 
-/// The specification's times. `make bench` measures how far they are from what is usual.
+/// That it happens; how fast is measured by `make bench`.
 ///
 /// Covers EC-1, SC-002, SC-004, SC-005.
 #[tokio::test]
-async fn a_run_begins_is_recorded_and_goes_on_after_a_restart_in_time() -> anyhow::Result<()> {
+async fn a_run_begins_is_recorded_and_goes_on_after_a_restart() -> anyhow::Result<()> {
     let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
         let operator = t.start_operator().await?;
@@ -527,31 +525,22 @@ async fn a_run_begins_is_recorded_and_goes_on_after_a_restart_in_time() -> anyho
         let calls = names.map(|name| post(name, &t.stand_in.url(&format!("/{name}"))));
         apply_plan(t, "shop", &calls).await?;
 
-        let created = Instant::now();
         create(t, &execution("run", "shop")).await?;
         t.stand_in.wait_for("/first", 1).await?;
-        let begun = created.elapsed();
-        assert!(begun < Duration::from_secs(10), "{begun:?}");
 
         t.stand_in.release("/first");
-        let answered = Instant::now();
         execution_where(t, "run", "the result", |run| {
             (phases(run) == "first Succeeded, second Running").then_some(())
         })
         .await?;
-        let recorded = answered.elapsed();
-        assert!(recorded < Duration::from_secs(5), "{recorded:?}");
 
         t.stand_in.wait_for("/second", 1).await?;
         operator.kill9().await?;
-        let restarted = Instant::now();
         operator.restart().await?;
         t.stand_in.wait_for("/second", 2).await?;
-        let gone_on = restarted.elapsed();
-        assert!(gone_on < Duration::from_secs(30), "{gone_on:?}");
         t.stand_in.release("/second");
         execution_until(t, "run", "Succeeded").await?;
         Ok(())
     };
-    control_plane.with_namespace("in-time", test).await
+    control_plane.with_namespace("goes-on", test).await
 }

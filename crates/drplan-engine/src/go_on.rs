@@ -110,6 +110,10 @@ impl Fold<'_> {
             (false, true) => format!("not sent: {TIMED_OUT}"),
             (false, false) => format!("{}; no further attempt: {TIMED_OUT}", action.message),
         };
+        let was_in_doubt = self.run.is_some_and(|run| run.is_in_doubt(at, action.attempts));
+        if let Some(action) = action_status_mut(&mut self.status, at) {
+            action.in_doubt |= was_in_doubt;
+        }
         self.fail(at, &message)
     }
 

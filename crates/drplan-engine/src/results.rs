@@ -20,6 +20,7 @@ use crate::{
     render::{self, Attempt, RenderError},
     retry,
     run::{Run, action_status, action_status_mut},
+    task::Task,
 };
 
 /// What follows an attempt that failed.
@@ -162,7 +163,10 @@ impl Fold<'_> {
                 && !made;
             let possible = action.effect_possible || made || retry::effect_possible(failure.kind);
             action.effect_possible = possible && !never;
-            action.in_doubt = failure.kind == FailureKind::OutcomeUnknown;
+            // A Job may be there although its creation failed: whoever tries again must meet it.
+            let may_be_made = action.outputs.job_ref.is_some() && !made;
+            action.in_doubt = failure.kind == FailureKind::OutcomeUnknown
+                || (may_be_made && retry::effect_possible(failure.kind));
             action.outputs.status_code = failure.status_code;
             action.outputs.exit_code = failure.exit_code;
             action.outputs.message = None;
@@ -252,8 +256,12 @@ impl Fold<'_> {
             counts_from: time,
             first_start: recorded.start_time.unwrap_or(self.now),
         };
-        let rendered = render::render(self.facts(run), at, attempt)?;
-        Ok(Next::Attempt(attempt, rendered.target))
+        let target = match run.task(at) {
+            // What it deletes is recorded, or the next look finds it.
+            Task::Delete { .. } => None,
+            Task::Written(_) | Task::Nothing(_) => render::render(self.facts(run), at, attempt)?.target,
+        };
+        Ok(Next::Attempt(attempt, target))
     }
 
     fn data(&self, run: &Run, at: ActionIndex) -> Value {

@@ -3,9 +3,13 @@
 //! It has the stages, workflows and actions of the execution it undoes, under the same paths and with the same values.
 //! What differs is what is done for an action, and under which identity.
 
+use std::collections::BTreeSet;
+
 use drplan_api::{
     Time,
-    status::{ActionStatus, DRPlanExecutionStatus, SnapshotRef, StepPhase, Undone, UndoneAction},
+    status::{
+        ActionStatus, DRPlanExecutionStatus, ExecutionPhase, SnapshotRef, StepPhase, Undone, UndoneAction,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -133,7 +137,8 @@ impl Reverted {
 /// What has been undone of an execution once the Revert `name` stands at `status`, `before` being what earlier ones did.
 ///
 /// # Guarantees
-/// It follows from its arguments alone, so writing it again after a crash changes nothing.
+/// It follows from its arguments alone, so writing it again after a crash changes nothing. What earlier Reverts did stays,
+/// even of actions that somebody took out of the record.
 pub fn undone_by(name: &str, status: &DRPlanExecutionStatus, before: Option<&Undone>) -> Undone {
     let earlier = |path: &str| {
         let actions = before.iter().flat_map(|undone| &undone.actions);
@@ -152,7 +157,11 @@ pub fn undone_by(name: &str, status: &DRPlanExecutionStatus, before: Option<&Und
             done,
             // One that failed before its first intent has tried nothing.
             attempts: action.attempts.max(earlier.map_or(0, |earlier| earlier.attempts)),
-            in_doubt: !done && (action.in_doubt || action.phase == StepPhase::Running),
+            in_doubt: match action.attempts {
+                _ if done => false,
+                0 => earlier.is_some_and(|earlier| earlier.in_doubt),
+                _ => action.in_doubt || action.phase == StepPhase::Running,
+            },
             start_time: earlier
                 .and_then(|earlier| earlier.start_time)
                 .or(action.start_time),
@@ -160,8 +169,14 @@ pub fn undone_by(name: &str, status: &DRPlanExecutionStatus, before: Option<&Und
             path,
         })
     });
+    let listed: BTreeSet<String> = action_indices(status)
+        .into_iter()
+        .map(|at| path_text(status, at))
+        .collect();
+    let unlisted = before.iter().flat_map(|undone| &undone.actions);
+    let unlisted = unlisted.filter(|action| !listed.contains(&action.path));
     Undone {
-        wholly: status.phase == drplan_api::status::ExecutionPhase::Succeeded,
-        actions: actions.collect(),
+        wholly: status.phase == ExecutionPhase::Succeeded,
+        actions: actions.chain(unlisted.cloned()).collect(),
     }
 }

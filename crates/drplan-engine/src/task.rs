@@ -136,6 +136,12 @@ impl Run {
         })
     }
 
+    /// Whether an earlier Revert made this attempt of the action's undo and nobody knows its end.
+    pub(crate) fn is_in_doubt(&self, at: ActionIndex, attempt: u32) -> bool {
+        let undone = self.reverted_action(at).and_then(|action| action.undone.as_ref());
+        undone.is_some_and(|undone| undone.in_doubt && undone.attempts == attempt)
+    }
+
     /// What the Revert of `reverted` owes the action at `at`.
     pub(crate) fn owed(&self, at: ActionIndex) -> Option<Undo> {
         let reverted = self.reverted_action(at)?;

@@ -332,7 +332,8 @@ mod tests {
             },
             ..ActionStatus::default()
         };
-        let types: [(fn(Operation) -> Work, &str); 3] = [
+        type Make = fn(Operation) -> Work;
+        let types: [(Make, &str); 3] = [
             (localization, "localization"),
             (subscription, "subscription"),
             (resource, "resource"),

@@ -12,6 +12,8 @@ mod object_actions;
 mod plans;
 #[path = "support/player.rs"]
 mod player;
+#[path = "support/reverts.rs"]
+mod reverts;
 #[path = "support/script.rs"]
 mod script;
 #[path = "support/told.rs"]

@@ -47,6 +47,7 @@ impl Player {
                     .collect::<Vec<_>>()
                     .join(" | ")
             }
+            ["undone"] => self.shown_undone(),
             ["explain"] => explain(&self.status, &last.waiting_on).join(" | "),
             ["stage", name] => {
                 let mut stages = self.status.stage_statuses.iter();
@@ -78,6 +79,11 @@ impl Player {
             "job" => named(action.outputs.job_ref.as_ref().unwrap()),
             "object" => object(action).map_or("none".to_owned(), named),
             "before" => action.before.clone().unwrap_or("not known".to_owned()),
+            "kept" => match (&action.outputs.body, &action.outputs.body_stored_in) {
+                (Some(_), _) => "in the record".to_owned(),
+                (None, Some(name)) => format!("in an object, {} bytes", self.store[name].len()),
+                (None, None) => "nowhere".to_owned(),
+            },
             "made" => either(action.created, "by it", "not by it"),
             "look" => {
                 let inquiries = &self.last.as_ref().unwrap().inquiries;

@@ -35,7 +35,10 @@ impl Player {
         let recorded = self.recorded(at);
         let is_job = recorded.outputs.job_ref.is_some();
         let was_there = recorded.before.clone().filter(|before| before != "absent");
-        let made = format!("uid-of-{name}");
+        let made = match self.target {
+            None => format!("uid-of-{name}"),
+            Some(_) => format!("uid-of-undo-of-{name}"),
+        };
         let outcome = match outcome.split_once(' ').unwrap_or((outcome, "")) {
             ("ok", "") if is_job => Outcome::JobSucceeded,
             ("ok", "") => Outcome::Answered {
@@ -43,6 +46,12 @@ impl Player {
                 duration_millis: 120,
                 body: None,
             },
+            ("ok", body) => Outcome::Answered {
+                status_code: 200,
+                duration_millis: 120,
+                body: Some(body_of(body)),
+            },
+            ("undone", "") => self.undone_well(at, was_there.unwrap_or(made)),
             ("created", "") if is_job => Outcome::JobCreated { uid: made },
             ("created", "") => Outcome::Object(ObjectOutcome::Written {
                 uid: made,
@@ -72,8 +81,14 @@ impl Player {
         let at = self.at(name);
         let asked_at = self.looking.remove(&at);
         let asked_at = asked_at.unwrap_or_else(|| panic!("nobody looks for {name}"));
-        let identity = self.identity(at);
-        let (manager, _) = field_manager(plans::NAMESPACE, &self.status.plan, &identity.path);
+        let action = self.action_identity(at);
+        let (manager, _) = field_manager(plans::NAMESPACE, &self.status.plan, &action.path);
+        // What a Revert deletes carries the identity of the action that made it.
+        let (identity, ours) = match self.is_deletion(at) {
+            true => (action, format!("uid-of-{name}")),
+            false if self.target.is_some() => (self.identity(at), format!("uid-of-undo-of-{name}")),
+            false => (action, format!("uid-of-{name}")),
+        };
         let marks = |execution_uid: &str, action_path: &str, others: &[&str]| {
             let others = others.iter().map(ToString::to_string);
             Some(Marks {
@@ -94,7 +109,7 @@ impl Player {
                 marks(plans::UID, "s/w0[0]/another", &[]),
             ),
             ["ours", others @ ..] => (
-                Before::Present(format!("uid-of-{name}")),
+                Before::Present(ours),
                 marks(
                     plans::UID,
                     path,
@@ -114,6 +129,12 @@ impl Player {
         });
         (at, Looked { asked_at, answer })
     }
+}
+
+/// Such as `body of 4096`: so many letters.
+fn body_of(text: &str) -> String {
+    let length = text.strip_prefix("body of ").expect("a body");
+    "x".repeat(length.parse().unwrap())
 }
 
 /// Such as `refused`, `status 503`, `status 429 retry-after 30s`.

@@ -7,13 +7,13 @@ use drplan_api::{
     status::{ActionStatus, DRPlanExecutionStatus, StepPhase},
 };
 use drplan_engine::{
-    ActionIndex, CancelWish, InFlight, Inquiry, Looked, Observed, Run, Step, WaitingOn, action_indices,
-    action_status, advance,
+    ActionIndex, CancelWish, InFlight, Inquiry, Kept, Looked, Observed, Run, Snapshot, Step, WaitingOn,
+    action_indices, action_status, advance,
     effect::{ActionEffect, Command, EffectIdentity},
     object::{Before, ObjectCommand},
 };
 
-use crate::{plans, written_plan::duration};
+use crate::{plans, reverts::Target, written_plan::duration};
 
 /// How long, in milliseconds, a shell offers the answer to a look.
 const LOOK_KEPT: u64 = 5_000;
@@ -22,6 +22,13 @@ const LOOK_KEPT: u64 = 5_000;
 pub(crate) struct Player {
     /// None: its snapshot is lost.
     pub(crate) run: Option<Run>,
+    pub(crate) snapshot: Snapshot,
+    /// What it goes by: its name and UID.
+    pub(crate) execution: (String, String),
+    /// The execution that is undone, of a Revert.
+    pub(crate) target: Option<Target>,
+    /// All that was ever kept.
+    pub(crate) store: Kept,
     pub(crate) names: BTreeMap<String, ActionIndex>,
     pub(crate) status: DRPlanExecutionStatus,
     pub(crate) start: Time,
@@ -52,6 +59,10 @@ impl Player {
         let start: Time = "2026-01-30T10:00:00Z".parse().unwrap();
         Self {
             status: run.initial_status(),
+            snapshot: run.snapshot.clone(),
+            execution: ("failover-1".to_owned(), plans::UID.to_owned()),
+            target: None,
+            store: Kept::new(),
             run: Some(run),
             names,
             start,
@@ -76,8 +87,17 @@ impl Player {
         action_status(&self.status, at).unwrap()
     }
 
-    /// Whose the effects of the action at `at` are.
+    /// Whose the effects of the action at `at` are; in a Revert, those of its undo.
     pub(crate) fn identity(&self, at: ActionIndex) -> EffectIdentity {
+        let of_action = self.action_identity(at);
+        match self.target {
+            None => of_action,
+            Some(_) => of_action.undo(),
+        }
+    }
+
+    /// Whose the effects of the action itself are.
+    pub(crate) fn action_identity(&self, at: ActionIndex) -> EffectIdentity {
         EffectIdentity {
             execution_uid: plans::UID.to_owned(),
             path: self.recorded_path(at),
@@ -99,14 +119,12 @@ impl Player {
 
     /// Does what `input` says, and tells what is decided.
     pub(crate) fn take(&mut self, input: &str) -> String {
-        let mut seen = Observed {
-            execution_uid: plans::UID.to_owned(),
-            ..Observed::default()
-        };
+        let mut seen = Observed::default();
         self.heard.clear();
         let (word, rest) = input.split_once(' ').unwrap_or((input, ""));
         match word {
             "start" | "again" => {}
+            "revert" => self.revert(rest),
             "at" => {
                 self.now = self
                     .now
@@ -145,7 +163,7 @@ impl Player {
     }
 
     /// The process dies; its successor knows the record alone.
-    fn crash(&mut self) {
+    pub(crate) fn crash(&mut self) {
         self.in_flight.clear();
         self.looking.clear();
         self.looks.clear();
@@ -162,7 +180,11 @@ impl Player {
     /// One pass of the shell: decide, persist, perform.
     fn step(&mut self, seen: Observed) -> String {
         let looks = self.looks.iter().map(|(at, (looked, _))| (*at, looked.clone()));
+        let (execution, execution_uid) = self.execution.clone();
         let seen = Observed {
+            execution,
+            execution_uid,
+            kept: self.at_hand(),
             looks: looks.collect(),
             looking: self.looking.keys().copied().collect(),
             in_flight: self.in_flight.clone(),
@@ -176,6 +198,7 @@ impl Player {
             Ok(step) => step,
             Err(error) => return format!("error: {error}"),
         };
+        self.store.extend(step.to_keep.iter().cloned());
         let stored = serde_json::to_string(&step.status).unwrap();
         self.status = serde_json::from_str(&stored).unwrap();
         assert_eq!(self.status, step.status, "the record is the same when read back");
@@ -193,7 +216,7 @@ impl Player {
         for (at, Inquiry { identity, look }) in &step.inquiries {
             assert_eq!(*identity, self.identity(*at), "a look of another identity");
             assert_eq!(look.target.uid, None, "a look is at a place");
-            let waits = WaitingOn::Look(identity.path.clone());
+            let waits = WaitingOn::Look(self.recorded_path(*at));
             assert!(step.waiting_on.contains(&waits), "nobody waits for the look");
             let asked = self.looking.insert(*at, self.now);
             assert_eq!(asked, None, "asked again while a look is under way");
@@ -217,7 +240,7 @@ impl Player {
             let recorded = action_status(&self.status, *at).unwrap();
             assert_eq!(recorded.phase, StepPhase::Running, "an effect without intent");
             assert_eq!(recorded.attempts, effect.attempt, "an effect of another attempt");
-            assert_before_is_recorded(recorded, effect);
+            self.assert_goes_by_the_record(*at, recorded, effect);
             let is_call = matches!(effect.command, Command::Call(_));
             self.fresh.remove(at);
             self.in_flight.insert(*at, kind_of(&effect.command));
@@ -229,23 +252,29 @@ impl Player {
         self.looks
             .retain(|at, (_, came)| open(at) && now.millis_since(*came) < LOOK_KEPT);
     }
-}
 
-/// What stood at an object's place is recorded before anything is done to it, and the command goes by that.
-fn assert_before_is_recorded(recorded: &ActionStatus, effect: &ActionEffect) {
-    let Command::Object(command) = &effect.command else {
-        return;
-    };
-    let before = recorded.before.as_deref().expect("nobody looked before");
-    match command {
-        ObjectCommand::Write(write) => match &write.before {
-            Before::Absent => assert_eq!(before, "absent"),
-            Before::Present(uid) => assert_eq!(before, uid),
-        },
-        ObjectCommand::Delete(deletion) => {
-            assert_eq!(deletion.target.uid.as_deref().unwrap_or("absent"), before)
+    /// What stood at an object's place is recorded before anything is done to it, and the command goes by that. What an
+    /// action made is deleted by the UID that its execution recorded.
+    fn assert_goes_by_the_record(&self, at: ActionIndex, recorded: &ActionStatus, effect: &ActionEffect) {
+        let Command::Object(command) = &effect.command else {
+            return;
+        };
+        let before = recorded.before.as_deref();
+        match command {
+            ObjectCommand::Write(write) => match &write.before {
+                Before::Absent => assert_eq!(before, Some("absent")),
+                Before::Present(uid) => assert_eq!(before, Some(uid.as_str())),
+            },
+            ObjectCommand::Delete(deletion) => {
+                let made = self.made_uid(at).unwrap_or("absent");
+                assert_eq!(
+                    deletion.target.uid.as_deref().unwrap_or("absent"),
+                    before.unwrap_or(made),
+                    "another object is deleted"
+                );
+            }
+            ObjectCommand::Look(look) => panic!("a look is no effect: {look:?}"),
         }
-        ObjectCommand::Look(look) => panic!("a look is no effect: {look:?}"),
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn split(text: &str) -> Vec<Script> {
 /// The script as it would be right.
 pub(crate) fn play(script: &Script) -> Result<(), String> {
     let is_plan = |line: &&String| {
-        ["plan", "stage", "action"]
+        ["plan", "stage", "action", "rollback", "value"]
             .iter()
             .any(|word| line.split([' ', ':']).next() == Some(*word))
     };

@@ -62,7 +62,10 @@ impl Player {
         let is_new = old.before != new.before || self.fresh.contains(&at);
         match &effect.command {
             Command::Call(_) | Command::CreateJob(_) | Command::Object(_) if same && !is_new => "repeat",
-            Command::Call(_) | Command::CreateJob(_) | Command::Object(_) => "start",
+            Command::Call(_) | Command::CreateJob(_) | Command::Object(_) => match self.target {
+                None => "start",
+                Some(_) => "undo",
+            },
             Command::AwaitJob(_) => "await",
             Command::FindJob(_) => "find",
             Command::StopJob(_) => "stop",
@@ -86,6 +89,7 @@ fn tell_end(old: &ActionStatus, new: &ActionStatus, is_answer: bool) -> Option<S
         return None;
     }
     match new.phase {
+        StepPhase::Skipped if new.nothing_to_undo => Some(format!("nothing {}", new.name)),
         StepPhase::Skipped => Some(format!("skip {}", new.name)),
         StepPhase::Failed if !is_answer => Some(format!("fail {}", new.name)),
         StepPhase::Pending | StepPhase::Running | StepPhase::Succeeded | StepPhase::Failed => None,

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use drplan_api::{
-    GoDuration,
+    GoDuration, ParameterName,
     canonical::{
-        Action, Deferred, OnInterrupted, Operation, PlanFailurePolicy, RetryPolicy, Stage, Work, Workflow,
-        WorkflowFailurePolicy,
+        Action, Deferred, Doing, OnInterrupted, Operation, Parameter, ParameterType, ParameterValue,
+        PlanFailurePolicy, RetryPolicy, Stage, Work, Workflow, WorkflowFailurePolicy,
     },
 };
 use drplan_engine::Run;
@@ -22,6 +22,7 @@ pub(crate) fn read_plan(lines: &[&String]) -> Run {
     let mut timeout = None;
     let mut stages: Vec<Stage> = Vec::new();
     let mut workflows: BTreeMap<String, Workflow> = BTreeMap::new();
+    let mut values = Vec::new();
     for line in lines {
         let (head, tail) = line.split_once(':').unwrap_or((line.as_str(), ""));
         let mut words = head.split(' ').filter(|word| !word.is_empty());
@@ -54,17 +55,57 @@ pub(crate) fn read_plan(lines: &[&String]) -> Run {
                 stages.push(read_stage(name, &after, parallel, tail, &mut workflows));
             }
             Some("action") => {
-                let name = words.next().unwrap();
-                let mut actions = workflows.values_mut().flat_map(|workflow| &mut workflow.actions);
-                let action = actions
-                    .find(|action| action.name.as_str() == name)
-                    .unwrap_or_else(|| panic!("no action {name}"));
-                read_options(action, tail);
+                let action = find_action(&mut workflows, words.next().unwrap());
+                read_options(&mut action.doing, tail);
             }
+            Some("rollback") => {
+                let name = words.next().unwrap();
+                let (what, options) = tail.split_once(',').unwrap_or((tail, ""));
+                let what = what.trim();
+                let mut rollback = match what {
+                    "call" => plans::call(&format!("undo-{name}")).doing,
+                    what => read_action(what).doing,
+                };
+                read_options(&mut rollback, options);
+                find_action(&mut workflows, name).rollback = Some(rollback);
+            }
+            Some("value") => values.push(value(words.next().unwrap(), tail.trim())),
             other => panic!("unknown line {other:?}"),
         }
     }
-    plans::run(&plans::plan(policy, timeout, stages), &workflows)
+    for workflow in workflows.values_mut() {
+        let declared = values.iter().map(|value| parameter(value.name.as_str()));
+        workflow.parameters = declared.collect();
+    }
+    let mut plan = plans::plan(policy, timeout, stages);
+    plan.global_params = values;
+    plans::run(&plan, &workflows)
+}
+
+fn find_action<'a>(workflows: &'a mut BTreeMap<String, Workflow>, name: &str) -> &'a mut Action {
+    let mut actions = workflows.values_mut().flat_map(|workflow| &mut workflow.actions);
+    actions
+        .find(|action| action.name.as_str() == name)
+        .unwrap_or_else(|| panic!("no action {name}"))
+}
+
+/// A parameter that the plan gives a value.
+fn parameter(name: &str) -> Parameter {
+    Parameter {
+        name: ParameterName::new(name).unwrap(),
+        kind: ParameterType::String,
+        required: true,
+        default: None,
+        overridable: false,
+    }
+}
+
+/// A value for all workflows of a plan that declare the parameter.
+fn value(name: &str, value: &str) -> ParameterValue {
+    ParameterValue {
+        name: ParameterName::new(name).unwrap(),
+        value: value.into(),
+    }
 }
 
 /// `[a -> b] [Continue: c -> job:d -> create:e]`.
@@ -114,8 +155,8 @@ fn read_action(text: &str) -> Action {
 }
 
 /// `retry 3, every 5s, x2, max 1m, codes 409 423, timeout 30s, method GET, onInterrupted Fail, onTimeout, body TEXT`;
-/// of an action on an object `object NAME` (else it goes by the action's name), `force`.
-fn read_options(action: &mut Action, text: &str) {
+/// of a call `save` (its answer is kept); of an action on an object `object NAME` (else it goes by the action's name), `force`.
+fn read_options(doing: &mut Doing, text: &str) {
     let mut rest = text.trim();
     while !rest.is_empty() {
         let (option, following) = match rest.strip_prefix("body ") {
@@ -125,10 +166,9 @@ fn read_options(action: &mut Action, text: &str) {
         rest = following.trim();
         let (word, value) = option.split_once(' ').unwrap_or((option, ""));
         if word == "object" {
-            act_on(action, value);
+            act_on(doing, value);
             continue;
         }
-        let doing = &mut action.doing;
         let mut retry =
             |change: &dyn Fn(&mut RetryPolicy)| change(doing.retry.as_mut().expect("`retry N` comes first"));
         match (word, &mut doing.work) {
@@ -141,6 +181,7 @@ fn read_options(action: &mut Action, text: &str) {
             }
             ("timeout", _) => doing.timeout = Some(Deferred::Value(duration(value))),
             ("force", Work::KubernetesResource(resource)) => resource.force = true,
+            ("save", Work::Http(http)) => http.save_body = true,
             ("method", Work::Http(http)) => http.method = value.to_owned(),
             ("body", Work::Http(http)) => http.body = Some(value.to_owned()),
             ("onInterrupted", Work::Http(http)) if value == "Fail" => {
@@ -155,13 +196,13 @@ fn read_options(action: &mut Action, text: &str) {
     }
 }
 
-/// Has `action` act on the object that goes by `object`.
-fn act_on(action: &mut Action, object: &str) {
-    match &mut action.doing.work {
+/// Has `doing` act on the object that goes by `object`.
+fn act_on(doing: &mut Doing, object: &str) {
+    match &mut doing.work {
         Work::KubernetesResource(resource) => resource.manifest = object_actions::manifest(object),
         Work::Localization(localization) => localization.name = object.to_owned(),
         Work::Subscription(subscription) => subscription.name = object.to_owned(),
-        Work::Http(_) | Work::Job(_) => panic!("{} acts on no object", action.name.as_str()),
+        Work::Http(_) | Work::Job(_) => panic!("there is no object {object} to act on"),
     }
 }
 

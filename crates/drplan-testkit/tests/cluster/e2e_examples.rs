@@ -226,7 +226,7 @@ fn user(directory: &str) -> anyhow::Result<Option<String>> {
 }
 
 /// What the Roles of a directory grant: `"create jobs in production"`, with the group of the resource.
-fn granted(directory: &str) -> anyhow::Result<BTreeSet<[String; 4]>> {
+pub(crate) fn granted(directory: &str) -> anyhow::Result<BTreeSet<[String; 4]>> {
     let list = |value: &Value| -> Vec<String> {
         let items = value.as_array().into_iter().flatten();
         items

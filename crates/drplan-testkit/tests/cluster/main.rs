@@ -40,6 +40,7 @@ mod processes;
 mod proxy;
 mod recovery_claim;
 mod recovery_contact;
+mod recovery_ecommerce;
 mod recovery_interrupted;
 mod recovery_jobs;
 mod recovery_kill;

@@ -110,8 +110,16 @@ impl Fold<'_> {
         let mut gate = Gate::Open;
         for (id, needs) in &node.after {
             let before = run.graph.nodes[*id].step;
-            if !self.phase(before).is_ended() {
+            let phase = self.phase(before);
+            if !phase.is_ended() {
                 gate = Gate::Wait;
+            } else if phase == StepPhase::Skipped && self.has_passed(before) {
+                // What had nothing to undo ended before its turn: its successor waits for all before it.
+                match &gates[*id] {
+                    Gate::Open => {}
+                    Gate::Wait => gate = Gate::Wait,
+                    Gate::Shut(cause) => return Gate::Shut(cause.clone()),
+                }
             } else if *needs == Needs::Success && !self.has_passed(before) {
                 // The first cause, not that its victim was skipped.
                 return match &gates[*id] {

@@ -28,6 +28,8 @@ mod random_plan;
 mod shell;
 #[path = "support/soundness.rs"]
 mod soundness;
+#[path = "support/undoing.rs"]
+mod undoing;
 #[path = "support/world.rs"]
 mod world;
 
@@ -41,6 +43,9 @@ use world::World;
 
 /// Seeds of each test: a few seconds in a debug build.
 const SEEDS: u64 = 2000;
+
+/// Every how manieth run is reverted, until it is undone.
+const REVERTED_EVERY: u64 = 4;
 
 /// Plays every seed, or the one that is asked for; a seed that panics is named.
 fn each_seed(play: impl Fn(u64) + std::panic::RefUnwindSafe) {
@@ -81,8 +86,11 @@ fn with_crashes_commands_and_strangers_every_step_is_sound_and_every_run_ends() 
     each_seed(|seed| {
         let (finished, sights) = (&finished, &sights);
         let plan = RandomPlan::new(&mut Dice::new(seed), true);
-        let shell = play(&plan, seed, Faults::some(seed));
+        let mut shell = play(&plan, seed, Faults::some(seed));
         finished.borrow_mut()[shell.ended_as()] += 1;
+        if seed.is_multiple_of(REVERTED_EVERY) {
+            shell.revert_until_undone(seed);
+        }
         for (sight, times) in &shell.world.objects.sights {
             *sights.borrow_mut().entry(sight).or_default() += times;
         }

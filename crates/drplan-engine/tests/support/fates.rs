@@ -4,6 +4,9 @@ use drplan_engine::effect::FailureKind;
 
 use crate::random_plan::Dice;
 
+/// How the name of an undo ends in the world: its action's name and this.
+pub(crate) const UNDO: &str = "/undo";
+
 /// What one request, Job or look comes to, and after how many milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fate {
@@ -42,6 +45,15 @@ impl Fates {
         Dice::new(hash)
     }
 
+    /// How often in a hundred it fails. An undo seldom does, and not for ever.
+    fn failing(name: &str, attempt: u32, percent: u64) -> u64 {
+        match (name.ends_with(UNDO), attempt) {
+            (false, _) => percent,
+            (true, 0..4) => percent / 2,
+            (true, _) => 0,
+        }
+    }
+
     fn fate(dice: &mut Dice, failures: &[FailureKind], failing: u64) -> Fate {
         let millis = 1000 * (1 + dice.below(20));
         let failure = dice.percent(failing).then(|| {
@@ -61,7 +73,8 @@ impl Fates {
             K::HttpStatus,
             K::BadAnswer,
         ];
-        Self::fate(&mut self.dice("call", name, attempt, sent), &failures, 20)
+        let failing = Self::failing(name, attempt, 20);
+        Self::fate(&mut self.dice("call", name, attempt, sent), &failures, failing)
     }
 
     pub(crate) fn creation(&self, name: &str, attempt: u32, sent: u32) -> Fate {
@@ -73,17 +86,23 @@ impl Fates {
             K::Invalid,
             K::OutcomeUnknown,
         ];
-        Self::fate(&mut self.dice("creation", name, attempt, sent), &failures, 10)
+        let failing = Self::failing(name, attempt, 10);
+        Self::fate(
+            &mut self.dice("creation", name, attempt, sent),
+            &failures,
+            failing,
+        )
     }
 
     /// How the Job of an attempt ends; none: not by itself.
     pub(crate) fn job(&self, name: &str, attempt: u32) -> Option<Fate> {
         let mut dice = self.dice("job", name, attempt, 0);
-        if dice.percent(5) {
+        if dice.percent(Self::failing(name, attempt, 5)) {
             return None;
         }
         let failures = [FailureKind::JobFailed, FailureKind::JobLost];
-        Some(Self::fate(&mut dice, &failures, 20))
+        let failing = Self::failing(name, attempt, 20);
+        Some(Self::fate(&mut dice, &failures, failing))
     }
 
     /// What becomes of the request of an action on an object; and whether it takes effect although it fails.
@@ -98,7 +117,7 @@ impl Fates {
             K::OutcomeUnknown,
         ];
         let mut dice = self.dice("request", name, attempt, sent);
-        let fate = Self::fate(&mut dice, &failures, 15);
+        let fate = Self::fate(&mut dice, &failures, Self::failing(name, attempt, 15));
         let lost = [Some(K::ApiUnavailable), Some(K::Timeout), Some(K::OutcomeUnknown)];
         let arrives = lost.contains(&fate.failure) && dice.percent(50);
         (fate, arrives)
@@ -110,7 +129,8 @@ impl Fates {
     pub(crate) fn look(&self, name: &str, attempt: u32, asked: u32) -> Fate {
         use FailureKind as K;
         let mut dice = self.dice("look", name, attempt, asked);
-        let fate = Self::fate(&mut dice, &[K::ApiUnavailable, K::Timeout, K::Forbidden], 8);
+        let failures = [K::ApiUnavailable, K::Timeout, K::Forbidden];
+        let fate = Self::fate(&mut dice, &failures, Self::failing(name, attempt, 8));
         let millis = match fate.failure {
             Some(_) => 1 + dice.below(9_000),
             None if dice.percent(40) => 1000 * (1 + dice.below(9)),

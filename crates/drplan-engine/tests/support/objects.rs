@@ -103,6 +103,23 @@ impl Objects {
         self.changed.contains(path) || standing.any(|object| self.made_by(&object.uid, path))
     }
 
+    /// What the action at `path` made and nobody has touched since.
+    pub(crate) fn left_by(&self, path: &str) -> Vec<&str> {
+        let own = |live: &&Standing| {
+            live.gone_at.is_none() && live.managers.len() == 1 && self.made_by(&live.uid, path)
+        };
+        self.standing
+            .values()
+            .filter(own)
+            .map(|live| live.uid.as_str())
+            .collect()
+    }
+
+    /// Whether the object with this UID stands.
+    pub(crate) fn stands(&self, uid: &str) -> bool {
+        self.standing.values().any(|live| live.uid == uid)
+    }
+
     /// Whether what the action at `path` is for was done.
     pub(crate) fn is_done(&self, path: &str) -> bool {
         self.done.contains(path)

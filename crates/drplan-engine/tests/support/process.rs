@@ -74,7 +74,7 @@ impl Process {
             let looking = self.looking.get_mut(&at).unwrap();
             let answer = match looking.failure {
                 Some(kind) => Err(Failure::new(kind, format!("look: {kind:?}"))),
-                None => match world.objects.look(&looking.look, now) {
+                None => match world.look(&looking.look, now) {
                     Ok(answer) => answer,
                     Err(later) => {
                         looking.ends = later;

@@ -69,6 +69,7 @@ pub(crate) struct RandomAction {
     pub(crate) what: What,
     pub(crate) retry: Option<RandomRetry>,
     pub(crate) fails_if_interrupted: bool,
+    pub(crate) rollback: Option<What>,
 }
 
 #[derive(Debug)]
@@ -121,11 +122,12 @@ impl RandomPlan {
     pub(crate) fn objects(&self) -> BTreeSet<String> {
         let workflows = self.stages.iter().flat_map(|stage| &stage.workflows);
         let actions = workflows.flat_map(|workflow| &workflow.actions);
-        let object = |action: &RandomAction| match &action.what {
+        let object = |what: &What| match what {
             What::Object { kind, object, .. } => Some(object_key(*kind, object)),
             What::Call | What::Job => None,
         };
-        actions.filter_map(object).collect()
+        let whats = actions.flat_map(|action| std::iter::once(&action.what).chain(&action.rollback));
+        whats.filter_map(object).collect()
     }
 
     /// The run of this plan, as the engine reads it.
@@ -210,6 +212,25 @@ impl What {
     }
 }
 
+impl What {
+    /// A rollback that can work at any time.
+    fn rollback(dice: &mut Dice, name: &str) -> Self {
+        let operation = match dice.below(10) {
+            0..5 => return Self::Call,
+            5..8 => return Self::Job,
+            8 => Operation::Delete,
+            _ => Operation::Apply,
+        };
+        let (kind, object) = (Kind::ConfigMap, format!("undo-{name}"));
+        Self::Object {
+            operation,
+            kind,
+            object,
+            force: true,
+        }
+    }
+}
+
 /// How the world calls an object.
 pub(crate) fn object_key(kind: Kind, object: &str) -> String {
     format!("{kind:?}/{object}")
@@ -229,26 +250,35 @@ impl RandomAction {
             4..7 => What::Job,
             _ => What::object(dice, &name, rough),
         };
+        let rollback = (rough && dice.percent(60)).then(|| What::rollback(dice, &name));
         Self {
             name,
             what,
             retry,
             fails_if_interrupted: dice.percent(15),
+            rollback,
         }
     }
 
     fn written(&self) -> Action {
-        let mut action = match &self.what {
-            What::Call => plans::call(&self.name),
-            What::Job => plans::job(&self.name),
+        let mut action = self.doing(&self.name, &self.what);
+        let rollback = self.rollback.as_ref();
+        action.rollback = rollback.map(|what| self.doing(&format!("undo-{}", self.name), what).doing);
+        action
+    }
+
+    fn doing(&self, name: &str, what: &What) -> Action {
+        let mut action = match what {
+            What::Call => plans::call(name),
+            What::Job => plans::job(name),
             What::Object {
                 operation,
                 kind,
                 object,
                 ..
-            } => object_actions::object(&self.name, *operation, *kind, object),
+            } => object_actions::object(name, *operation, *kind, object),
         };
-        match (&mut action.doing.work, &self.what) {
+        match (&mut action.doing.work, what) {
             (Work::Http(http), _) if self.fails_if_interrupted => http.on_interrupted = OnInterrupted::Fail,
             (Work::KubernetesResource(resource), What::Object { force, .. }) => resource.force = *force,
             _ => {}

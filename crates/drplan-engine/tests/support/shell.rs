@@ -11,10 +11,12 @@ use drplan_engine::{
 };
 
 use crate::{
+    fates::UNDO,
     faults::Faults,
     objects::Request,
     plans,
     process::{Looking, Performed, Process},
+    undoing::Target,
     world::World,
 };
 
@@ -29,10 +31,12 @@ const TWIN_EVERY: u32 = 7;
 pub(crate) struct Shell {
     pub(crate) run: Run,
     pub(crate) stored: DRPlanExecutionStatus,
+    /// The execution that is undone, of a Revert.
+    pub(crate) target: Option<Target>,
     pub(crate) world: World,
     pub(crate) faults: Faults,
     pub(crate) process: Process,
-    processes: u32,
+    pub(crate) processes: u32,
     pub(crate) now: i64,
     pub(crate) start: i64,
     pub(crate) passes: u32,
@@ -46,6 +50,7 @@ impl Shell {
         Self {
             stored: run.initial_status(),
             run,
+            target: None,
             world,
             faults,
             process: Process::default(),
@@ -77,7 +82,10 @@ impl Shell {
         for pass in 0..PASSES_MAX {
             self.passes = pass;
             if self.stored.phase.is_terminal() {
-                self.check_end();
+                match self.target {
+                    None => self.check_end(),
+                    Some(_) => self.check_end_of_revert(),
+                }
                 return;
             }
             if pass == FAULTY_PASSES {
@@ -149,7 +157,7 @@ impl Shell {
                 let job = recorded.outputs.job_ref.clone().unwrap();
                 self.world.jobs.get_mut(&job.name).unwrap().deleted = true;
             }
-            self.world.objects.answered(self.run.path(at).as_str());
+            self.world.objects.answered(self.run.identity(at).path.as_str());
             let attempt = performed.attempt;
             self.process.results.insert(at, Observation { attempt, outcome });
         }
@@ -171,6 +179,12 @@ impl Shell {
         let step = self.decide(&wishes);
         if self.crashes() {
             return;
+        }
+        if step.status.phase.is_terminal() && self.target.is_some() {
+            self.enter_undone(&step.status);
+            if self.crashes() {
+                return;
+            }
         }
         let before = std::mem::take(&mut self.stored);
         self.stored = step.status.clone();
@@ -237,7 +251,7 @@ impl Shell {
     /// Asks the engine, and what it wants to know first; what is answered at once counts in the same step.
     fn decide(&mut self, wishes: &Observed) -> Step {
         loop {
-            let mut seen = self.process.observed(self.faults.http_places);
+            let mut seen = self.observed();
             seen.cancel = wishes.cancel.clone();
             seen.resume = wishes.resume;
             seen.lost_contact_millis = wishes.lost_contact_millis;
@@ -261,9 +275,27 @@ impl Shell {
         }
     }
 
+    /// What the process sees, commands and faults aside.
+    pub(crate) fn observed(&self) -> Observed {
+        let mut seen = self.process.observed(self.faults.http_places);
+        if let Some(target) = &self.target {
+            seen.execution_uid = target.revert.clone();
+        }
+        seen
+    }
+
+    /// What the world calls what is done for an action.
+    pub(crate) fn name(&self, at: ActionIndex) -> String {
+        let name = self.run.action(at).name.as_str();
+        match self.target {
+            None => name.to_owned(),
+            Some(_) => format!("{name}{UNDO}"),
+        }
+    }
+
     fn look(&mut self, at: ActionIndex, inquiry: &Inquiry) {
         let recorded = action_status(&self.stored, at).unwrap();
-        let (takes, failure) = self.world.objects.ask(&recorded.name, recorded.attempts.max(1));
+        let (takes, failure) = self.world.objects.ask(&self.name(at), recorded.attempts.max(1));
         let looking = Looking {
             asked_at: self.now,
             ends: self.now + takes,
@@ -275,10 +307,13 @@ impl Shell {
 
     fn perform(&mut self, at: ActionIndex, effect: &ActionEffect) {
         let (run, now, attempt) = (&self.run, self.now, effect.attempt);
-        let action = run.action(at).name.as_str();
+        let action = self.name(at);
+        let action = action.as_str();
         assert_eq!(effect.identity, run.identity(at));
         let key = effect.identity.idempotency_key();
-        assert_eq!(key, format!("{}/{}", plans::UID, run.path(at)));
+        let undo = if self.target.is_some() { UNDO } else { "" };
+        assert_eq!(key, format!("{}/{}{undo}", plans::UID, run.path(at)));
+        self.check_undo(at, effect);
         let (kind, end) = match &effect.command {
             Command::Call(_) => (
                 InFlight::Call,
@@ -288,7 +323,8 @@ impl Shell {
                 let name = &creation.target.name;
                 (
                     InFlight::FindOrCreate,
-                    self.world.create(name, action, attempt, now),
+                    self.world
+                        .create(name, effect.identity.path.as_str(), action, attempt, now),
                 )
             }
             Command::AwaitJob(wait) => {
@@ -307,7 +343,7 @@ impl Shell {
                     command,
                     raced: self.faults.dice.percent(self.faults.stranger),
                 };
-                (InFlight::Object, self.world.objects.perform(&request, now))
+                (InFlight::Object, self.world.perform(&request, now))
             }
             Command::FindJob(job) => (
                 InFlight::FindOrCreate,

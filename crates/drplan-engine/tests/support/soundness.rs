@@ -79,14 +79,15 @@ impl Shell {
             "{path} is sent in Unknown"
         );
         if let Command::Object(command) = &effect.command {
-            self.check_command(recorded, command);
+            self.check_command(at, recorded, command);
         }
     }
 
     /// A command about an object goes by what is recorded: the object, and what stood there before the intent.
-    fn check_command(&self, recorded: &ActionStatus, command: &ObjectCommand) {
+    fn check_command(&self, at: ActionIndex, recorded: &ActionStatus, command: &ObjectCommand) {
         let name = &recorded.name;
-        let before = recorded.before.as_deref();
+        // What an action recorded that it made is deleted without a look.
+        let before = recorded.before.as_deref().or_else(|| self.made_uid(at));
         let before = before.unwrap_or_else(|| panic!("nobody looked before {name} began"));
         let target = match command {
             ObjectCommand::Look(look) => panic!("a look is no effect: {look:?}"),
@@ -118,7 +119,7 @@ impl Shell {
 
     /// What is recorded of an object is true.
     fn check_object(&self, seen: &Observed, at: ActionIndex, old: &ActionStatus, new: &ActionStatus) {
-        let path = || self.run.path(at);
+        let path = || self.run.identity(at).path;
         match (&old.before, &new.before) {
             (None, Some(recorded)) => {
                 let path = path();
@@ -174,7 +175,7 @@ impl Shell {
         if self.wake_at.is_some_and(|wake| wake <= self.now) || !self.passes.is_multiple_of(REST_EVERY) {
             return;
         }
-        let seen = self.process.observed(self.faults.http_places);
+        let seen = self.observed();
         let again = advance(Some(&self.run), &self.stored, &seen, self.time()).unwrap();
         assert_eq!(again.status, step.status, "asked again it records something else");
         assert!(
@@ -250,7 +251,7 @@ fn check_told(step: &Step) {
     }
 }
 
-fn operation(work: &Work) -> Option<Operation> {
+pub(crate) fn operation(work: &Work) -> Option<Operation> {
     match work {
         Work::Localization(localization) => Some(localization.operation),
         Work::Subscription(subscription) => Some(subscription.operation),

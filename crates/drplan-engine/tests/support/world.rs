@@ -2,9 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use drplan_engine::effect::{Failure, FailureKind, Outcome};
+use drplan_engine::{
+    effect::{Failure, FailureKind, Outcome},
+    object::{Before, Deletion, Look, Marks, ObjectCommand, ObjectOutcome},
+};
 
-use crate::{fates::Fates, objects::Objects};
+use crate::{
+    fates::{Fates, UNDO},
+    objects::{Objects, Request},
+    plans,
+};
 
 /// The timeout of every action: longer than calls take, shorter than some Jobs.
 pub(crate) const TIMEOUT_SECONDS: u64 = 60;
@@ -13,6 +20,8 @@ pub(crate) const TIMEOUT_SECONDS: u64 = 60;
 #[derive(Clone, Debug)]
 pub(crate) struct WorldJob {
     pub(crate) action: String,
+    /// The path in its annotations.
+    path: String,
     pub(crate) attempt: u32,
     /// Its end in milliseconds, if it ends by itself.
     pub(crate) ends: Option<i64>,
@@ -87,7 +96,7 @@ impl World {
         (now + millis(fate.millis), outcome)
     }
 
-    pub(crate) fn create(&mut self, job: &str, action: &str, attempt: u32, now: i64) -> End {
+    pub(crate) fn create(&mut self, job: &str, path: &str, action: &str, attempt: u32, now: i64) -> End {
         let key = (action.to_owned(), attempt);
         let sent = *self
             .creations
@@ -120,6 +129,7 @@ impl World {
             let ending = self.fates.job(action, attempt);
             let made = WorldJob {
                 action: action.to_owned(),
+                path: path.to_owned(),
                 attempt,
                 ends: ending.as_ref().map(|fate| end + millis(fate.millis * 3)),
                 failure: ending.and_then(|fate| fate.failure),
@@ -155,6 +165,60 @@ impl World {
         (now + 1000, outcome)
     }
 
+    /// What stands at a place; as [`Objects::look`], which knows no Jobs.
+    pub(crate) fn look(&mut self, look: &Look, now: i64) -> Result<Result<ObjectOutcome, Failure>, i64> {
+        if look.target.kind.as_deref() != Some("Job") {
+            return self.objects.look(look, now);
+        }
+        let found = self.jobs.get(&look.target.name).filter(|job| !job.deleted);
+        let marks = found.map(|job| Marks {
+            execution_uid: plans::UID.to_owned(),
+            action_path: job.path.clone(),
+            managers: Vec::new(),
+        });
+        let uid = |_| Before::Present(uid_of(&look.target.name));
+        let (before, lists) = (found.map_or(Before::Absent, uid), Vec::new());
+        Ok(Ok(ObjectOutcome::Found { before, marks, lists }))
+    }
+
+    /// The end of a command about an object that arrives now.
+    pub(crate) fn perform(&mut self, request: &Request<'_>, now: i64) -> End {
+        match request.command {
+            ObjectCommand::Delete(deletion) if deletion.target.kind.as_deref() == Some("Job") => {
+                self.delete_job(request, &deletion.target.name, now)
+            }
+            _ => self.objects.perform(request, now),
+        }
+    }
+
+    fn delete_job(&mut self, request: &Request<'_>, job: &str, now: i64) -> End {
+        let key = (request.action.to_owned(), request.attempt);
+        let sent = *self
+            .creations
+            .entry(key)
+            .and_modify(|sent| *sent += 1)
+            .or_insert(0);
+        let (fate, arrives) = self.fates.request(request.action, request.attempt, sent);
+        let end = now + millis(fate.millis);
+        if fate.failure.is_some() && !arrives {
+            return (end, fate.failure.map(failed).unwrap());
+        }
+        let met = match self.jobs.get_mut(job).filter(|found| !found.deleted) {
+            None => Deletion::WasAbsent,
+            Some(found) => {
+                assert_eq!(
+                    request.action,
+                    format!("{}{UNDO}", found.action),
+                    "deletes another's Job"
+                );
+                found.deleted = true;
+                Deletion::Deleted
+            }
+        };
+        let outcome = Outcome::Object(ObjectOutcome::Deleted(met));
+        (end, fate.failure.map_or(outcome, failed))
+    }
+
     pub(crate) fn stop(&mut self, job: &str, action: &str, attempt: u32, now: i64) -> End {
         let found = self.jobs.get_mut(job);
         let outcome = match found.filter(|found| found.action == action && found.attempt == attempt) {
@@ -172,9 +236,11 @@ impl World {
 }
 
 fn created(job: &str) -> Outcome {
-    Outcome::JobCreated {
-        uid: format!("uid-of-{job}"),
-    }
+    Outcome::JobCreated { uid: uid_of(job) }
+}
+
+pub(crate) fn uid_of(job: &str) -> String {
+    format!("uid-of-{job}")
 }
 
 pub(crate) fn millis(span: u64) -> i64 {

@@ -15,7 +15,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use crate::fixtures::{create, execution, execution_until, plans, released, revert};
+use crate::fixtures::{create, execution, execution_until, plans, released, revert, text};
 use lives::{Deaths, Requests};
 use shop::{PLAN, Shop, with_shop};
 use world::World;
@@ -134,6 +134,10 @@ async fn a_revert_needs_neither_the_workflows_nor_the_plan_as_it_was() -> anyhow
         plans(shop.t)
             .patch(PLAN, &PatchParams::default(), &Patch::Merge(edited))
             .await?;
+        object_until(&plans(shop.t), PLAN, "Invalid", |plan| {
+            (text(&plan?.data, "/status/phase") == "Invalid").then_some(())
+        })
+        .await?;
 
         create(shop.t, &revert("back", PLAN, "run")).await?;
         execution_until(shop.t, "back", "Succeeded").await?;

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, bail, ensure};
-use drplan_testkit::OperatorProcess;
+use drplan_testkit::{OperatorProcess, object_until};
 use serde_json::Value;
 
-use super::shop::{Shop, effects};
-use crate::fixtures::{Manifest, action_of, create, execution_until, executions, released, text};
+use super::shop::{PLAN, Shop, effects};
+use crate::fixtures::{Manifest, action_of, create, execution_until, executions, plans, released, text};
 
 /// Lives that no execution needs.
 const LIVES_MAX: usize = 150;
@@ -50,8 +50,7 @@ impl Deaths {
 
     /// Where somebody must die in this execution; each is armed in every life until it has happened.
     fn places(self, shop: &Shop<'_>, manifest: &Manifest) -> anyhow::Result<BTreeSet<String>> {
-        let is_revert = manifest.0["spec"]["operationType"] == "Revert";
-        let undone = is_revert.then_some("undone");
+        let undone = is_revert(manifest).then_some("undone");
         let writes = |when: &str| -> BTreeSet<String> {
             let all = WRITES.into_iter().chain(undone);
             all.map(|write| format!("{when}-{write}")).collect()
@@ -60,7 +59,7 @@ impl Deaths {
             Self::None => BTreeSet::new(),
             Self::AfterWrites => writes("after"),
             Self::BeforeWrites => writes("before"),
-            Self::AtEffects(point) => effects(&shop.manifests()?, is_revert)
+            Self::AtEffects(point) => effects(&shop.manifests()?, is_revert(manifest))
                 .into_iter()
                 .map(|effect| format!("{point}@{effect}"))
                 .collect(),
@@ -77,6 +76,10 @@ impl Deaths {
             Self::None | Self::BeforeWrites | Self::AtEffects(_) => &[],
         }
     }
+}
+
+fn is_revert(manifest: &Manifest) -> bool {
+    manifest.0["spec"]["operationType"] == "Revert"
 }
 
 /// One life of the operator.
@@ -106,7 +109,13 @@ pub(super) async fn live(shop: &Shop<'_>, manifest: &Manifest, deaths: Deaths) -
         };
         let end = async {
             execution_until(shop.t, name, "Succeeded").await?;
-            released(shop.t, name).await
+            released(shop.t, name).await?;
+            // The plan's conditions follow the end of its execution in a write of their own.
+            let phase = if is_revert(manifest) { "Ready" } else { "Executed" };
+            object_until(&plans(shop.t), PLAN, phase, |plan| {
+                (text(&plan?.data, "/status/phase") == phase).then_some(())
+            })
+            .await
         };
         let died_at = tokio::select! {
             code = operator.ended() => {
@@ -190,7 +199,11 @@ impl Requests {
             .iter()
             .filter(|life| life.may_have_sent(path, self.deaths));
         let most = if self.is_calm() { 1 } else { open.count() };
-        let least = if is_alone { self.alone } else { 1 };
+        let least = match self.deaths {
+            // Its result may have come too late for a write that was never made.
+            Deaths::BeforeWrites if !is_alone => 1,
+            Deaths::None | Deaths::AfterWrites | Deaths::BeforeWrites | Deaths::AtEffects(_) => self.alone,
+        };
         ensure!(
             (least..=most).contains(&sent) && (sent == least || !is_alone),
             "{path} was sent {sent} times, not {least} to {most}"

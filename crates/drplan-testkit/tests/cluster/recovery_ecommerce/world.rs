@@ -1,5 +1,7 @@
 //! What there is after an execution of the shop, and what was done for it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::{Context, ensure};
 use drplan_testkit::{AuditEntry, Recorded, Seen, eventually};
 use jiff::Timestamp;
@@ -56,17 +58,17 @@ impl World {
         objects.sort();
         let paths: Vec<&str> = self.made.iter().map(action_path).collect();
         ensure!(paths == objects, "{paths:?}");
-        for object in &self.made {
-            let asked = asked_about(shop, "create", object).await?;
+        for (path, asked) in asked_about(shop, "create", &self.made).await? {
             let made = asked.iter().filter(|entry| entry.code() == 201).count();
-            // The answer that never reached a process that died counts as none.
-            let most_made = made == 1 || made == 0 && !requests.is_calm();
-            ensure!(
-                most_made,
-                "{} was made {made} times: {asked:?}",
-                action_path(object)
-            );
+            // Of one that was made while its maker died the log says that time ran out.
+            let is_once = made == 1 || made == 0 && !requests.is_calm();
+            ensure!(is_once, "{path} was made {made} times: {asked:?}");
         }
+        let asked = rights::asked(shop)?;
+        ensure!(
+            asked.iter().all(|entry| entry.verb != "delete"),
+            "something was deleted: {asked:?}"
+        );
         Ok(())
     }
 
@@ -79,17 +81,29 @@ impl World {
     ) -> anyhow::Result<()> {
         ensure!(self.made.is_empty(), "left over: {:?}", self.made);
         let manifests = shop.manifests()?;
-        let mut undos = Vec::new();
+        let deletions = asked_about(shop, "delete", &run.made).await?;
+        let (mut undos, mut keys) = (Vec::new(), BTreeSet::new());
         for (path, action) in actions(&manifests) {
-            let times = match (text(action, "/type"), action["rollback"].is_null()) {
-                ("HTTP", true) => continue,
-                ("HTTP", false) => {
-                    let sent = same_requests(shop, &format!("{}/{path}/undo", run.uid()))?;
-                    requests.check(&path, sent.len(), false)?;
-                    ensure!(sent[0].path == "/revert", "{path} is undone by {}", sent[0].path);
-                    sent.iter().map(|request| request.arrived).collect()
-                }
-                _ => deletions(shop, run, &path).await?,
+            let key = format!("{}/{path}", run.uid());
+            let is_call = action["type"] == "HTTP";
+            let times = if is_call && action["rollback"].is_null() {
+                keys.insert(key);
+                continue;
+            } else if is_call {
+                let undo = format!("{key}/undo");
+                let sent = same_requests(shop, &undo)?;
+                requests.check(&path, sent.len(), false)?;
+                ensure!(sent[0].path == "/revert", "{path} is undone by {}", sent[0].path);
+                keys.extend([key, undo]);
+                sent.iter().map(|request| request.arrived).collect()
+            } else {
+                let asked = deletions.get(&path).context("every object is deleted")?;
+                let deleted = asked.iter().filter(|entry| entry.code() == 200).count();
+                // A Job goes after its pods: it is there a while after it was deleted.
+                let is_once = deleted <= 1 || path.ends_with("/health-check");
+                ensure!(is_once, "{path} was deleted {deleted} times: {asked:?}");
+                let received = asked.iter().map(|entry| entry.request_received_timestamp);
+                received.collect()
             };
             undos.push((path, times));
         }
@@ -99,11 +113,11 @@ impl World {
         let counts = ["Succeeded", "Skipped"].map(|phase| phases.matches(phase).count());
         ensure!(counts == [20, 2], "{phases}");
         let all = shop.site.all();
-        let known = |request: &Recorded| {
-            let key = request.idempotency_key().unwrap_or_default();
-            key.starts_with(&format!("{}/", run.uid()))
-        };
-        ensure!(all.iter().all(known), "called under other keys");
+        let sent: BTreeSet<String> = all
+            .iter()
+            .map(|request| request.idempotency_key().unwrap_or_default().to_owned())
+            .collect();
+        ensure!(sent == keys, "the calls had the keys {sent:?}");
         let target = executions(shop.t).get("run").await?.data;
         ensure!(
             target["status"]["undone"]["wholly"] == true,
@@ -161,35 +175,33 @@ fn same_requests(shop: &Shop<'_>, key: &str) -> anyhow::Result<Vec<Recorded>> {
     Ok(sent)
 }
 
-/// When the object of this action was asked to be deleted; it was deleted once.
-async fn deletions(shop: &Shop<'_>, run: &World, path: &str) -> anyhow::Result<Vec<Timestamp>> {
-    let object = run.made.iter().find(|object| action_path(object) == path);
-    let object = object.with_context(|| format!("{path} made nothing"))?;
-    let asked = asked_about(shop, "delete", object).await?;
-    let deleted = asked.iter().filter(|entry| entry.code() == 200).count();
-    // A Job goes after its pods: it is there a while after it was deleted.
-    let most_deleted = deleted <= 1 || object["kind"] == "Job";
-    ensure!(most_deleted, "{path} was deleted {deleted} times: {asked:?}");
-    Ok(asked
-        .iter()
-        .map(|entry| entry.request_received_timestamp)
-        .collect())
-}
-
-/// What was asked of the API server about the object with this verb, at least once with success as far as it knows: where
-/// the client dies meanwhile, it has done it and says that it ran out of time.
-async fn asked_about(shop: &Shop<'_>, verb: &str, object: &Value) -> anyhow::Result<Vec<AuditEntry>> {
-    let resource = format!("{}s", text(object, "/kind").to_lowercase());
-    let name = text(object, "/metadata/name");
-    eventually(&format!("{verb} {resource} {name}"), async || {
-        let mut asked = rights::asked(shop)?;
-        asked.retain(|entry| {
-            let about = entry.object_ref.clone().unwrap_or_default();
-            entry.verb == verb && about.resource == resource && about.name == name
+/// What was asked of the API server about each of these objects with this verb, by the paths of their actions. Waits
+/// until each was asked about with another answer than a refusal.
+async fn asked_about(
+    shop: &Shop<'_>,
+    verb: &str,
+    objects: &[Value],
+) -> anyhow::Result<BTreeMap<String, Vec<AuditEntry>>> {
+    let path_of = |entry: &AuditEntry| {
+        let about = entry.object_ref.as_ref()?;
+        let object = objects.iter().find(|object| {
+            let resource = format!("{}s", text(object, "/kind").to_lowercase());
+            about.resource == resource && about.name == text(object, "/metadata/name")
         });
-        let is_done = asked.iter().any(|entry| matches!(entry.code(), 200 | 201 | 504));
-        let seen = format!("{asked:?}");
-        Ok(Seen::when(is_done.then_some(asked), || seen))
+        object.map(action_path)
+    };
+    eventually(&format!("every {verb} to be in the audit log"), async || {
+        let mut asked: BTreeMap<String, Vec<AuditEntry>> = BTreeMap::new();
+        for entry in rights::asked(shop)? {
+            if let Some(path) = path_of(&entry).filter(|_| entry.verb == verb) {
+                asked.entry(path.to_owned()).or_default().push(entry);
+            }
+        }
+        let is_refusal = |entry: &AuditEntry| (400..500).contains(&entry.code());
+        let done = asked.values().filter(|entries| !entries.iter().all(is_refusal));
+        let done = done.count();
+        let is_all = done == objects.len();
+        Ok(Seen::when(is_all.then_some(asked), || format!("{done} of them")))
     })
     .await
 }

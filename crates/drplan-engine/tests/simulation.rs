@@ -24,6 +24,8 @@ mod plans;
 mod process;
 #[path = "support/random_plan.rs"]
 mod random_plan;
+#[path = "support/random_run.rs"]
+mod random_run;
 #[path = "support/shell.rs"]
 mod shell;
 #[path = "support/soundness.rs"]
@@ -44,6 +46,8 @@ use world::World;
 /// Seeds of each test: a few seconds in a debug build.
 const SEEDS: u64 = 2000;
 
+/// Every how manieth plan is compiled as an execution's is.
+const COMPILED_EVERY: u64 = 32;
 /// Every how manieth run is reverted, until it is undone.
 const REVERTED_EVERY: u64 = 4;
 
@@ -64,7 +68,11 @@ fn each_seed(play: impl Fn(u64) + std::panic::RefUnwindSafe) {
 fn play(plan: &RandomPlan, seed: u64, faults: Faults) -> Shell {
     let start: Time = "2026-01-30T10:00:00Z".parse().unwrap();
     let world = World::new(seed, plan.objects(), start.as_millis());
-    let mut shell = Shell::new(plan.run(), world, start, faults);
+    let run = plan.run();
+    if seed.is_multiple_of(COMPILED_EVERY) {
+        assert_eq!(run.snapshot, plan.compiled().snapshot, "{plan:#?}");
+    }
+    let mut shell = Shell::new(run, world, start, faults);
     shell.play();
     shell
 }

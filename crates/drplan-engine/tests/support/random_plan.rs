@@ -1,20 +1,10 @@
 //! Random plans, in words of their own so that the model does not read what the engine reads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use drplan_api::{
-    GoDuration,
-    canonical::{
-        Action, Deferred, OnInterrupted, Operation, PlanFailurePolicy, RetryPolicy, Work,
-        WorkflowFailurePolicy,
-    },
-};
-use drplan_engine::Run;
+use drplan_api::canonical::Operation;
 
-use crate::{
-    object_actions::{self, Kind},
-    plans,
-};
+use crate::object_actions::Kind;
 
 /// Numbers that follow from a seed (splitmix64).
 pub(crate) struct Dice(u64);
@@ -129,41 +119,6 @@ impl RandomPlan {
         let whats = actions.flat_map(|action| std::iter::once(&action.what).chain(&action.rollback));
         whats.filter_map(object).collect()
     }
-
-    /// The run of this plan, as the engine reads it.
-    pub(crate) fn run(&self) -> Run {
-        let mut workflows = BTreeMap::new();
-        let mut stages = Vec::new();
-        for (index, stage) in self.stages.iter().enumerate() {
-            let used: Vec<String> = (0..stage.workflows.len())
-                .map(|at| format!("w{index}-{at}"))
-                .collect();
-            for (name, workflow) in used.iter().zip(&stage.workflows) {
-                let policy = match workflow.fail_fast {
-                    true => WorkflowFailurePolicy::FailFast,
-                    false => WorkflowFailurePolicy::Continue,
-                };
-                let actions = workflow.actions.iter().map(RandomAction::written).collect();
-                workflows.insert(name.clone(), plans::workflow(policy, actions));
-            }
-            let before: Vec<String> = stage
-                .depends_on
-                .iter()
-                .map(|before| format!("s{before}"))
-                .collect();
-            let before: Vec<&str> = before.iter().map(String::as_str).collect();
-            let used: Vec<&str> = used.iter().map(String::as_str).collect();
-            stages.push(plans::stage(&format!("s{index}"), &before, stage.parallel, &used));
-        }
-        let policy = match self.stop {
-            true => PlanFailurePolicy::Stop,
-            false => PlanFailurePolicy::Continue,
-        };
-        plans::run(
-            &plans::plan(policy, self.timeout_seconds.map(GoDuration::from_secs), stages),
-            &workflows,
-        )
-    }
 }
 
 impl RandomWorkflow {
@@ -258,41 +213,5 @@ impl RandomAction {
             fails_if_interrupted: dice.percent(15),
             rollback,
         }
-    }
-
-    fn written(&self) -> Action {
-        let mut action = self.doing(&self.name, &self.what);
-        let rollback = self.rollback.as_ref();
-        action.rollback = rollback.map(|what| self.doing(&format!("undo-{}", self.name), what).doing);
-        action
-    }
-
-    fn doing(&self, name: &str, what: &What) -> Action {
-        let mut action = match what {
-            What::Call => plans::call(name),
-            What::Job => plans::job(name),
-            What::Object {
-                operation,
-                kind,
-                object,
-                ..
-            } => object_actions::object(name, *operation, *kind, object),
-        };
-        match (&mut action.doing.work, what) {
-            (Work::Http(http), _) if self.fails_if_interrupted => http.on_interrupted = OnInterrupted::Fail,
-            (Work::KubernetesResource(resource), What::Object { force, .. }) => resource.force = *force,
-            _ => {}
-        }
-        action.doing.timeout = Some(Deferred::Value(GoDuration::from_secs(
-            crate::world::TIMEOUT_SECONDS,
-        )));
-        action.doing.retry = self.retry.as_ref().map(|retry| RetryPolicy {
-            interval: Deferred::Value(GoDuration::from_secs(retry.interval_seconds)),
-            backoff_multiplier: Deferred::Value(retry.multiplier as f64),
-            max_interval: Deferred::Value(GoDuration::from_secs(retry.max_seconds)),
-            on_timeout: retry.on_timeout,
-            ..plans::retries(retry.limit)
-        });
-        action
     }
 }

@@ -1,12 +1,13 @@
 //! Carries one run to its end: decide, persist, perform, wait.
 
+mod storing;
+
 use std::{sync::Arc, time::Duration};
 
 use drplan_actions::Identity;
 use drplan_api::{DRPlanExecutionStatus, Time, status::ExecutionPhase};
 use drplan_engine::{
-    ActionIndex, Facts, IllegalTransition, Inquiry, Kept, Observed, Run, Step, WaitingOn, action_status,
-    advance, derive,
+    ActionIndex, IllegalTransition, Inquiry, Kept, Observed, Run, Step, WaitingOn, advance, derive,
     effect::{ActionEffect, Command},
 };
 use tokio::{
@@ -19,21 +20,15 @@ use crate::{
     clock::{self, RunClock},
     contact::Gap,
     context::{Context, Settings},
-    events::EventNote,
     execution::{
-        commit::{Reread, Written, reread, write},
-        finish,
         orders::{Orders, is_ordered},
-        snapshots,
-        tell::tell,
-        under_way::{Notice, PROOF_AGE_MAX, Performer, UnderWay},
-        undone,
+        under_way::{Notice, Performer, UnderWay},
     },
-    fault,
     index::Card,
     record::Record,
-    store::StoreError,
 };
+
+use storing::Persisted;
 
 /// How long a write waits for looks that let more begin in it.
 const LOOK_PATIENCE: Duration = Duration::from_millis(100);
@@ -304,155 +299,6 @@ impl Drive {
         seen
     }
 
-    /// Writes the step's status and tells what happened.
-    async fn persist(&mut self, step: &Step) -> Persisted {
-        match self.store_beside(step).await {
-            Ok(()) => {}
-            Err(StoreError::Conflict | StoreError::Gone) => return Persisted::Overtaken,
-            Err(error) => {
-                self.log_unanswered(&error);
-                self.tell_refusal(&error);
-                return Persisted::InDoubt;
-            }
-        }
-        let (before, after) = self.fault_points(step);
-        fault::point(before).await;
-        // It proves what held when it was asked for: this process may stand still before it learns of the answer.
-        let asked = Instant::now();
-        match write(&self.context, &self.record.meta, &step.status).await {
-            Written::Stored(meta) => {
-                fault::point(after).await;
-                self.record.meta = *meta;
-                self.status = step.status.clone();
-                self.is_stored = true;
-                self.proof = asked;
-                self.refusal_told = false;
-                self.backoff = BACKOFF.0;
-                self.lost_contact = None;
-                self.tell(step);
-                Persisted::Yes
-            }
-            Written::Overtaken => Persisted::Overtaken,
-            Written::InDoubt(error) => {
-                self.log_unanswered(&error);
-                self.tell_refusal(&error);
-                Persisted::InDoubt
-            }
-        }
-    }
-
-    /// Stores what must be there before the step's status: texts that it refers to, and at the end of a Revert what it
-    /// has undone.
-    async fn store_beside(&mut self, step: &Step) -> Result<(), StoreError> {
-        for (name, text) in &step.to_keep {
-            if !self.kept.contains_key(name) {
-                fault::point("before-keep").await;
-                snapshots::keep(&self.context, &self.record, name, text).await?;
-                fault::point("after-keep").await;
-                self.kept.insert(name.clone(), Arc::clone(text));
-            }
-        }
-        if step.status.phase.is_terminal() {
-            undone::enter(&self.context, &self.record.meta, &step.status).await?;
-        }
-        Ok(())
-    }
-
-    /// The names of the points before and after this write, for tests that end the process there.
-    fn fault_points(&self, step: &Step) -> (&'static str, &'static str) {
-        if step.status.phase.is_terminal() {
-            ("before-end", "after-end")
-        } else if self.under_way.has_results() {
-            ("before-result", "after-result")
-        } else {
-            ("before-intent", "after-intent")
-        }
-    }
-
-    fn tell(&self, step: &Step) {
-        tell(
-            &self.context,
-            &self.record,
-            &self.status.plan,
-            &step.announcements,
-        );
-    }
-
-    fn log_unanswered(&self, error: &StoreError) {
-        let (namespace, name) = self.record.key();
-        tracing::warn!(
-            plan = self.status.plan,
-            namespace,
-            execution = name,
-            execution_uid = self.record.uid(),
-            error = %error,
-            "the status could not be written; results are kept and it is tried again"
-        );
-    }
-
-    /// A status that is refused cannot tell why the run stands still: an event does, once.
-    fn tell_refusal(&mut self, error: &StoreError) {
-        if !matches!(error, StoreError::Refused { .. }) || self.refusal_told {
-            return;
-        }
-        self.refusal_told = true;
-        let message =
-            format!("the status cannot be written, so nothing new begins; it is tried again: {error}");
-        let note = EventNote::execution(&self.record.meta, true, "StatusRefused", message);
-        self.context.events.push(note);
-    }
-
-    /// Whether `effects` may be sent on the last proof: it is young, and younger than the time a retry became due.
-    fn is_proven(&self, effects: &[(ActionIndex, ActionEffect)]) -> bool {
-        let age = self.proof.elapsed();
-        let due_since = |at: ActionIndex| {
-            let time = action_status(&self.status, at).and_then(|action| action.attempt_time)?;
-            Some(Duration::from_millis(self.clock.now().millis_since(time)))
-        };
-        age < PROOF_AGE_MAX
-            && effects
-                .iter()
-                .all(|(at, effect)| effect.attempt <= 1 || due_since(*at).is_none_or(|due| age <= due))
-    }
-
-    /// Reads the object again after a conflict or a lost answer. False if it could not be read (`in_doubt` stays) or
-    /// the run is another's (`in_doubt` is cleared).
-    async fn read_again(&mut self) -> bool {
-        let asked = Instant::now();
-        match reread(&self.context, &self.record.meta).await {
-            Ok(Reread::Ours(record, status)) => {
-                if status.epoch.is_some() {
-                    self.status = *status;
-                    self.is_stored = true;
-                }
-                if let Some(step) = self.untold.take().filter(|step| step.status == self.status) {
-                    // Only its answer was lost.
-                    self.tell(&step);
-                }
-                self.record = *record;
-                self.proof = asked;
-                self.in_doubt = false;
-                self.take_orders().await;
-                true
-            }
-            Ok(Reread::Lost(why)) => {
-                let (namespace, name) = self.record.key();
-                tracing::warn!(
-                    namespace,
-                    execution = name,
-                    execution_uid = self.record.uid(),
-                    "the run is dropped: {why}"
-                );
-                self.in_doubt = false;
-                false
-            }
-            Err(error) => {
-                self.log_unanswered(&error);
-                false
-            }
-        }
-    }
-
     /// A silence of the API server beyond the partition timeout, or one that has just ended.
     fn notice_silence(&mut self) {
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -571,44 +417,6 @@ impl Drive {
             }
         }
     }
-
-    async fn finish(&mut self) {
-        let mut pause = BACKOFF.0;
-        // The controller of executions goes on with it if this gives up.
-        for _ in 0..FINISH_TRIES {
-            let record = Record {
-                status: crate::record::Recorded::Started(Box::new(self.status.clone())),
-                ..self.record.clone()
-            };
-            let run = self.run.as_ref().map(|run| Facts {
-                run,
-                status: &self.status,
-                kept: &self.kept,
-            });
-            match finish::finish(&self.context, &record, run).await {
-                Ok(()) | Err(StoreError::Gone) => return,
-                Err(StoreError::Conflict) => match reread(&self.context, &self.record.meta).await {
-                    Ok(Reread::Ours(record, _)) => self.record = *record,
-                    Ok(Reread::Lost(_)) => return,
-                    Err(_) => tokio::time::sleep(pause).await,
-                },
-                Err(error) => {
-                    self.log_unanswered(&error);
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(BACKOFF.1);
-                }
-            }
-        }
-    }
-}
-
-/// Tries to enter a run's end before the controller takes over with its own, slower tries.
-const FINISH_TRIES: usize = 10;
-
-enum Persisted {
-    Yes,
-    Overtaken,
-    InDoubt,
 }
 
 /// Makes `status` Unknown, for `why`.

@@ -211,6 +211,9 @@ pub struct UndoneAction {
     /// True if nobody knows how the last attempt ended: the next Revert repeats it under its number.
     #[serde(skip_serializing_if = "is_false")]
     pub in_doubt: bool,
+    /// The Job that this attempt may have made: the next Revert asks for it under its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_ref: Option<ObjectRef>,
     /// When the first attempt began; `.timestamp` in the rollback's templates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Time>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use drplan_api::{
     Problem, ProblemKind, Problems,
-    canonical::{ParameterValue, Plan, Stage, Workflow, WorkflowUse},
+    canonical::{ParameterValue, Plan, Stage, Work, Workflow, WorkflowUse},
     limits::{ACTION_MESSAGE_BYTES_MAX, OUTPUT_TEXTS_BYTES_MAX, RECORD_BYTES_MAX},
     names::too_long_for_label,
     problem::any_error,
@@ -379,6 +379,8 @@ const ACTION_RECORD_BYTES: usize = 900;
 /// The most bytes, besides the path, that a Revert enters about one action: a time, a counter, the name of the Revert,
 /// and the keys.
 const UNDONE_BYTES: usize = 200;
+/// The same about a Job that its rollback makes: name and namespace, of 63 characters each, and the keys.
+const UNDONE_JOB_BYTES: usize = 160;
 
 fn check_size(run: &Run, problems: &mut Problems) {
     let snapshot = run.snapshot.to_text().len();
@@ -393,10 +395,11 @@ fn check_size(run: &Run, problems: &mut Problems) {
     let empty = serde_json::to_vec(&run.initial_status()).map_or(usize::MAX, |bytes| bytes.len());
     let actions = run.graph.actions().count();
     let full = actions.saturating_mul(ACTION_RECORD_BYTES + ACTION_MESSAGE_BYTES_MAX);
-    let undone = run
-        .graph
-        .actions()
-        .map(|at| run.path(at).as_str().len() + UNDONE_BYTES);
+    let undone = run.graph.actions().map(|at| {
+        let rollback = run.action(at).rollback.as_ref();
+        let is_job = rollback.is_some_and(|rollback| matches!(rollback.work, Work::Job(_)));
+        run.path(at).as_str().len() + UNDONE_BYTES + UNDONE_JOB_BYTES * usize::from(is_job)
+    });
     let undone = undone.fold(0, usize::saturating_add);
     let status = empty
         .saturating_add(full)

@@ -153,15 +153,21 @@ pub fn undone_by(name: &str, status: &DRPlanExecutionStatus, before: Option<&Und
             StepPhase::Running | StepPhase::Failed => false,
             StepPhase::Pending | StepPhase::Skipped => return earlier.cloned(),
         };
+        let in_doubt = match action.attempts {
+            _ if done => false,
+            0 => earlier.is_some_and(|earlier| earlier.in_doubt),
+            _ => action.in_doubt || action.phase == StepPhase::Running,
+        };
+        let job_ref = match action.attempts {
+            0 => earlier.and_then(|earlier| earlier.job_ref.clone()),
+            _ => action.outputs.job_ref.clone(),
+        };
         Some(UndoneAction {
             done,
             // One that failed before its first intent has tried nothing.
             attempts: action.attempts.max(earlier.map_or(0, |earlier| earlier.attempts)),
-            in_doubt: match action.attempts {
-                _ if done => false,
-                0 => earlier.is_some_and(|earlier| earlier.in_doubt),
-                _ => action.in_doubt || action.phase == StepPhase::Running,
-            },
+            in_doubt,
+            job_ref: job_ref.filter(|_| in_doubt),
             start_time: earlier
                 .and_then(|earlier| earlier.start_time)
                 .or(action.start_time),

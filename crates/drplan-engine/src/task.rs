@@ -3,6 +3,7 @@
 use drplan_api::{
     GoDuration,
     canonical::{Doing, Operation, RetryPolicy, Work},
+    status::ObjectRef,
 };
 use drplan_template::Value;
 
@@ -140,6 +141,13 @@ impl Run {
     pub(crate) fn is_in_doubt(&self, at: ActionIndex, attempt: u32) -> bool {
         let undone = self.reverted_action(at).and_then(|action| action.undone.as_ref());
         undone.is_some_and(|undone| undone.in_doubt && undone.attempts == attempt)
+    }
+
+    /// The Job that such an attempt may have made, without its UID.
+    pub(crate) fn job_in_doubt(&self, at: ActionIndex) -> Option<ObjectRef> {
+        let undone = self.reverted_action(at)?.undone.as_ref()?;
+        let job = undone.job_ref.clone().filter(|_| self.task(at).is_job())?;
+        Some(ObjectRef { uid: None, ..job })
     }
 
     /// What the Revert of `reverted` owes the action at `at`.

@@ -270,6 +270,10 @@ impl Fold<'_> {
                 return self.fail(at, &error.to_string());
             }
         };
+        if let (Some(job), Some(action)) = (run.job_in_doubt(at), action_status_mut(&mut self.status, at)) {
+            // It keeps its name, so that the API server lets only one of them be.
+            action.outputs.job_ref = Some(job);
+        }
         match render::render(self.facts(run), at, attempt) {
             Err(error) => {
                 self.announce_begin(at);

@@ -162,9 +162,16 @@ fn object(action: &ActionStatus) -> Option<&ObjectRef> {
 
 /// Such as `Create ConfigMap shop/cm`, `Delete ConfigMap shop/cm uid-1`.
 fn shown_command(command: &ObjectCommand) -> String {
+    let mut until = "";
     let (verb, target) = match command {
         ObjectCommand::Look(look) => ("Look at", &look.target),
-        ObjectCommand::Delete(deletion) => ("Delete", &deletion.target),
+        ObjectCommand::Delete(deletion) => {
+            until = match deletion.await_gone {
+                true => ", until it is gone",
+                false => "",
+            };
+            ("Delete", &deletion.target)
+        }
         ObjectCommand::Write(write) => {
             let verb = match &write.how {
                 WriteHow::Create(_) => "Create",
@@ -176,7 +183,7 @@ fn shown_command(command: &ObjectCommand) -> String {
         }
     };
     format!(
-        "{verb} {} {}",
+        "{verb} {} {}{until}",
         target.kind.as_deref().unwrap_or_default(),
         named(target)
     )

@@ -140,6 +140,11 @@ impl Player {
             }
             "crash" => self.crash(),
             "cancel" => {
+                if let Some(name) = rest.strip_prefix("unsent ") {
+                    let at = self.at(name);
+                    self.in_flight.remove(&at);
+                    self.fresh.insert(at);
+                }
                 seen.cancel = Some(CancelWish {
                     now: rest == "now",
                     reason: "by user".to_owned(),

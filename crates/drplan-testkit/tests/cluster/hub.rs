@@ -39,6 +39,18 @@ pub(crate) enum Without {
     AsDefault,
 }
 
+/// Where Clusternet's own definitions may be; nothing depends on it.
+const REAL_KINDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/clusternet-crds");
+
+/// Clusternet's own definitions where they are at hand, else ours, which the other tests run with.
+fn clusternet_kinds() -> anyhow::Result<Vec<String>> {
+    let text = |kind: &str| std::fs::read_to_string(format!("{REAL_KINDS}/apps.clusternet.io_{kind}.yaml"));
+    match std::path::Path::new(REAL_KINDS).is_dir() {
+        true => Ok(vec![text("localizations")?, text("subscriptions")?]),
+        false => Ok(vec![toys::CLUSTERNET.into()]),
+    }
+}
+
 /// Runs the test on a hub with these namespaces where these hosts are called.
 pub(crate) async fn with_hub(
     name: &str,
@@ -47,7 +59,10 @@ pub(crate) async fn with_hub(
     without: Without,
     test: impl AsyncFnOnce(&Hub<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let options = options().await?.with_crds([toys::CLUSTERNET.into()]);
+    let options = options().await?;
+    let options = options
+        .with_crds(clusternet_kinds()?)
+        .with_crds([toys::BACKUP_POLICIES.into()]);
     let control_plane = ControlPlane::start(options).await?;
     let run = async |t: &TestNamespace| {
         for namespace in namespaces {

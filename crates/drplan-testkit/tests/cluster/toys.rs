@@ -39,8 +39,8 @@ pub(crate) fn resource(kind: &str, plural: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("testkit.drplan", "v1", kind), plural)
 }
 
-/// The two kinds of Clusternet that actions write, with the fields that users write in them, and the custom kind that
-/// the user guide names. Unknown fields are pruned, so that a misspelt one is missed.
+/// The two kinds of Clusternet that actions write, with the fields that users write in them. Unknown fields are pruned, so
+/// that a misspelt one is missed.
 pub(crate) const CLUSTERNET: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -121,7 +121,10 @@ spec:
                       properties:
                         matchLabels: {type: object, additionalProperties: {type: string}}
                     weight: {type: integer}
----
+";
+
+/// The custom kind that the user guide names.
+pub(crate) const BACKUP_POLICIES: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: backuppolicies.custom.example.com}

@@ -5,14 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use drplan_testkit::{AuditEntry, Kubectl, Seen, TestNamespace, demo, eventually};
-use k8s_openapi::api::authorization::v1::SubjectAccessReview;
-use kube::Api;
-use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use crate::fixtures::{execution_until, phases, text};
 use crate::guide;
 use crate::hub::{Hub, Without, with_hub};
+use crate::rights::{Right, until_allowed};
 use crate::shared;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
@@ -226,7 +224,7 @@ fn user(directory: &str) -> anyhow::Result<Option<String>> {
 }
 
 /// What the Roles of a directory grant: `"create jobs in production"`, with the group of the resource.
-pub(crate) fn granted(directory: &str) -> anyhow::Result<BTreeSet<[String; 4]>> {
+pub(crate) fn granted(directory: &str) -> anyhow::Result<BTreeSet<Right>> {
     let list = |value: &Value| -> Vec<String> {
         let items = value.as_array().into_iter().flatten();
         items
@@ -252,32 +250,12 @@ pub(crate) fn granted(directory: &str) -> anyhow::Result<BTreeSet<[String; 4]>> 
     Ok(granted)
 }
 
-/// Waits until the API server knows of what was granted: its authorizer learns of roles by a watch of its own.
+/// Waits until the API server knows of what was granted.
 async fn may_what_it_is_granted(hub: &Hub<'_>, directory: &str) -> anyhow::Result<()> {
-    let Some(user) = user(directory)? else {
-        return Ok(());
-    };
-    let reviews: Api<SubjectAccessReview> = Api::all(hub.t.client.clone());
-    for [verb, group, resource, namespace] in granted(directory)? {
-        let (resource, subresource) = resource.split_once('/').unwrap_or((&resource, ""));
-        let review: SubjectAccessReview = serde_json::from_value(json!({"metadata": {}, "spec": {
-            "user": user,
-            "resourceAttributes": {
-                "verb": verb, "group": group, "resource": resource, "subresource": subresource,
-                "namespace": namespace,
-            },
-        }}))?;
-        eventually(
-            &format!("{user} to {verb} {resource} in {namespace}"),
-            async || {
-                let answer = reviews.create(&PostParams::default(), &review).await?;
-                let allowed = answer.status.is_some_and(|status| status.allowed);
-                Ok(Seen::when(allowed.then_some(()), || "not yet".into()))
-            },
-        )
-        .await?;
+    match user(directory)? {
+        Some(user) => until_allowed(&hub.t.client, &user, &granted(directory)?).await,
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Compares what the ServiceAccount of a directory asked for with what it is granted: neither more nor less.
@@ -287,7 +265,7 @@ async fn used_its_rights(hub: &Hub<'_>, directory: &str) -> anyhow::Result<()> {
     };
     let audit = hub.t.control_plane.audit().query().impersonated(&user);
     // Why a Job failed is asked only of one that did.
-    let explains = |[verb, _, resource, _]: &[String; 4]| {
+    let explains = |[verb, _, resource, _]: &Right| {
         matches!(
             (verb.as_str(), resource.as_str()),
             ("list", "pods") | ("get", "pods/log")
@@ -306,7 +284,7 @@ async fn used_its_rights(hub: &Hub<'_>, directory: &str) -> anyhow::Result<()> {
 }
 
 /// What was asked for, as `granted` has it.
-fn used(entries: &[AuditEntry]) -> BTreeSet<[String; 4]> {
+fn used(entries: &[AuditEntry]) -> BTreeSet<Right> {
     let mut used = BTreeSet::new();
     for entry in entries {
         let Some(object) = &entry.object_ref else { continue };

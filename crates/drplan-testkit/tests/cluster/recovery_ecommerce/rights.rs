@@ -4,16 +4,10 @@ use std::collections::BTreeSet;
 
 use anyhow::ensure;
 use drplan_testkit::{AuditEntry, Seen, eventually};
-use k8s_openapi::api::authorization::v1::SubjectAccessReview;
-use kube::Api;
-use kube::api::PostParams;
-use serde_json::json;
 
 use super::shop::Shop;
 use crate::e2e_examples;
-
-/// A verb, a group, a resource and a namespace.
-type Right = [String; 4];
+use crate::rights::{Right, until_allowed};
 
 /// The ServiceAccount as a user.
 pub(super) fn user(shop: &Shop<'_>) -> String {
@@ -27,30 +21,9 @@ fn granted(shop: &Shop<'_>) -> anyhow::Result<BTreeSet<Right>> {
     Ok(granted.into_iter().map(here).collect())
 }
 
-/// Waits until the API server knows of what was granted: its authorizer learns of roles by a watch of its own.
+/// Waits until the API server knows of what was granted.
 pub(super) async fn granted_now(shop: &Shop<'_>) -> anyhow::Result<()> {
-    let user = user(shop);
-    let reviews: Api<SubjectAccessReview> = Api::all(shop.t.client.clone());
-    for [verb, group, resource, namespace] in granted(shop)? {
-        let (resource, subresource) = resource.split_once('/').unwrap_or((&resource, ""));
-        let review: SubjectAccessReview = serde_json::from_value(json!({"metadata": {}, "spec": {
-            "user": user,
-            "resourceAttributes": {
-                "verb": verb, "group": group, "resource": resource, "subresource": subresource,
-                "namespace": namespace,
-            },
-        }}))?;
-        eventually(
-            &format!("{user} to {verb} {resource} in {namespace}"),
-            async || {
-                let answer = reviews.create(&PostParams::default(), &review).await?;
-                let allowed = answer.status.is_some_and(|status| status.allowed);
-                Ok(Seen::when(allowed.then_some(()), || "not yet".into()))
-            },
-        )
-        .await?;
-    }
-    Ok(())
+    until_allowed(&shop.t.client, &user(shop), &granted(shop)?).await
 }
 
 /// What was asked for as the ServiceAccount so far, in both namespaces.

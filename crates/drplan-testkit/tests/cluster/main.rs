@@ -49,6 +49,7 @@ mod recovery_restart;
 mod recovery_start;
 mod recovery_trigger;
 mod recovery_undo;
+mod rights;
 mod stand_in;
 mod toys;
 

@@ -16,6 +16,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 FAULTS := --features drplan-operator/fault-points
 # The whole workspace decides on the features of dependencies, so that every target finds what another has built.
 BUILD := $(CARGO) build $(LOCKED) --workspace
+DEMO_BINS := --bin drplan-controlplane --bin drplan-operator --bin kubectl-drplan --bin drplan-demo
 # Builds etcd, the API server and the rest unless they are in the cache, and tells how far it is.
 CONTROLPLANE := $(TARGET)/debug/drplan-controlplane build > /dev/null
 OPERATOR := DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/debug/drplan-operator}"
@@ -29,8 +30,8 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: rust go ## A plan survives kill -9 of its operator on a real control plane, and is undone; KEEP=1 leaves it running
-	@$(BUILD) --bin drplan-controlplane --bin drplan-operator --bin drplan-demo
+demo: rust go ## A shop fails over, its operator is killed on the way, and it comes back; KEEP=1 leaves it running
+	@$(BUILD) $(DEMO_BINS)
 	@$(CONTROLPLANE)
 	@$(OPERATOR) $(TARGET)/debug/drplan-demo
 

@@ -36,7 +36,7 @@ mod stand_in;
 pub use audit::{Audit, AuditEntry, AuditObject, AuditQuery, AuditUser};
 pub use authority::{Authority, Credentials};
 pub use binaries::{Binaries, BuildError};
-pub use control_plane::{Component, ControlPlane, Options, etcd_key};
+pub use control_plane::{CLUSTERNET_KINDS, Component, ControlPlane, Options, etcd_key};
 pub use eventually::{DEADLINE, Seen, eventually, eventually_within, object_until};
 pub use kept::{Kept, Launch};
 pub use kubectl::Kubectl;

@@ -57,7 +57,12 @@ use drplan_testkit::{ControlPlane, Options, operator_crds};
 
 /// The control plane that these tests share, with Clusternet's kinds too.
 async fn shared() -> anyhow::Result<ControlPlane> {
-    ControlPlane::shared_with(async || Ok(options().await?.with_crds([toys::CLUSTERNET.into()]))).await
+    ControlPlane::shared_with(async || {
+        Ok(options()
+            .await?
+            .with_crds([drplan_testkit::CLUSTERNET_KINDS.into()]))
+    })
+    .await
 }
 
 /// A control plane with the operator's kinds and toys. Tests that disturb components start one of their own with it.

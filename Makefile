@@ -35,6 +35,14 @@ demo: rust go ## A shop fails over, its operator is killed on the way, and it co
 	@$(CONTROLPLANE)
 	@$(OPERATOR) $(TARGET)/debug/drplan-demo
 
+.PHONY: recording
+recording: rust go ## The demo once more, as the picture of the README: docs/images/demo.svg
+	@$(BUILD) $(DEMO_BINS) --bin drplan-record
+	@$(CONTROLPLANE)
+	@$(OPERATOR) $(TARGET)/debug/drplan-record docs/images/demo.svg \
+	  --title "make demo: a plan is run, its operator is killed, a new one goes on, and all is undone" \
+	  $(TARGET)/debug/drplan-demo
+
 .PHONY: test
 test: rust go ## All tests, on real control planes too
 	@echo "make: building the operator with fault points, then the tests"

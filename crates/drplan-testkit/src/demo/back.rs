@@ -51,6 +51,7 @@ impl Scene {
         };
         screen.heading("What was undone, what was not, and why");
         tell(screen, run, &revert);
+        screen.line("");
         revert.journals.show(screen);
         screen.pause(3.5).await;
 
@@ -82,7 +83,7 @@ fn tell(screen: &Screen, run: &Run, revert: &Revert) {
     let (calls, objects): (Vec<_>, Vec<_>) =
         undone.partition(|(path, _)| of_run.get(path).is_some_and(|action| object_of(action).is_none()));
     let text = format!(
-        "{} actions that made objects: these were deleted, {}",
+        "{} actions that made objects, by deleting these: {}",
         objects.len(),
         counted(&run.made)
     );

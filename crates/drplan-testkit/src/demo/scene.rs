@@ -84,6 +84,11 @@ impl Scene {
             "played by KWOK: Jobs run and complete, without containers",
         );
 
+        screen.entry(
+            "kinds",
+            "ours, and two of Clusternet's, which nobody acts on here",
+        );
+
         let authority = Authority::generate()?;
         let databases = Service::start(&authority, "database admin API", "db-admin-api.example.com").await?;
         let on_call = Service::start(&authority, "on-call webhook", "oncall.example.com").await?;

@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Re
 use drplan_actions::{PinnedHost, Trusted};
 use drplan_api::GoDuration;
 
-use crate::logging::LogLevel;
+use crate::{listen::Listen, logging::LogLevel};
 
 /// What the process was asked to do.
 #[derive(Debug, Parser)]
@@ -145,6 +145,12 @@ pub struct RunOptions {
     /// Where /healthz and /readyz are answered; `[::]` means every address of the machine
     #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "[::]:8081")]
     pub health_bind: SocketAddr,
+
+    /// Where /metrics is answered, for Prometheus; `0` for nowhere
+    ///
+    /// Whoever reaches it may read it. It holds counts and times, and no names.
+    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "[::]:8080", value_parser = Listen::read)]
+    pub metrics_bind: Listen,
 }
 
 impl Options {
@@ -242,6 +248,7 @@ mod tests {
         assert_eq!(options.default_service_account, "default");
         assert_eq!(options.log_level, LogLevel::Info);
         assert_eq!(options.health_bind.to_string(), "[::]:8081");
+        assert_eq!(options.metrics_bind, Listen::read("[::]:8080").unwrap());
     }
 
     #[test]
@@ -262,6 +269,7 @@ mod tests {
             "--allow-operator-identity",
             "--log-level=DEBUG",
             "--health-bind=127.0.0.1:0",
+            "--metrics-bind=",
         ])
         .unwrap();
         assert_eq!(options.kubeconfig, Some(PathBuf::from("/etc/kubeconfig")));
@@ -272,6 +280,7 @@ mod tests {
         assert!(options.allow_operator_identity);
         assert_eq!(options.log_level, LogLevel::Debug);
         assert_eq!(options.health_bind.to_string(), "127.0.0.1:0");
+        assert_eq!(options.metrics_bind, Listen::Off);
     }
 
     #[test]
@@ -295,6 +304,7 @@ mod tests {
             "possible values: error, warn, info, debug, trace",
         );
         check("--health-bind=8081", "invalid socket address");
+        check("--metrics-bind=8080", "write ADDRESS:PORT such as [::]:8080");
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub struct RunOptions {
     #[arg(long, env, value_name = "HOST|RANGE", value_delimiter = ',')]
     pub http_deny: Vec<Destination>,
 
-    /// Send every HTTP action through this proxy, such as http://proxy.example.com:3128
+    /// Send every HTTP action through this proxy, such as `http://proxy.example.com:3128`
     ///
     /// Only this flag makes a proxy be used: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY are never read. The proxy
     /// looks names up, so --http-allow and --http-deny hold for hosts as they are written; ranges hold for addresses in

@@ -14,8 +14,12 @@ pub(super) enum Lookup {
     System,
     /// A test.
     #[cfg(test)]
-    Scripted(Arc<dyn Fn(&str) -> Vec<std::net::IpAddr> + Send + Sync>),
+    Scripted(Script),
 }
+
+/// The addresses of a name.
+#[cfg(test)]
+pub(super) type Script = Arc<dyn Fn(&str) -> Vec<std::net::IpAddr> + Send + Sync>;
 
 impl Lookup {
     async fn addresses(&self, host: &str) -> io::Result<Vec<SocketAddr>> {

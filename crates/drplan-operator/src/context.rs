@@ -12,6 +12,7 @@ use crate::{
     desk::PlanLocks,
     events::EventQueue,
     index::{Index, Key},
+    metrics::Metrics,
     queue::WorkQueue,
     raw::Raw,
     store::Store,
@@ -31,6 +32,8 @@ pub struct Context {
     pub performer: Performer,
     /// Events, beside everything else.
     pub events: EventQueue,
+    /// What is counted.
+    pub metrics: Metrics,
     /// When the API server last answered.
     pub contact: Contact,
     /// Who acts.

@@ -40,10 +40,10 @@ impl Scene {
                 .find(|execution| execution.metadata.name.as_deref() == Some(name));
             found.and_then(|execution| execution.status.clone())
         };
-        let revert = executions
+        let mut names = executions
             .iter()
             .filter_map(|execution| execution.metadata.name.clone());
-        let name = revert.filter(|name| *name != run.name).next().unwrap_or_default();
+        let name = names.find(|name| *name != run.name).unwrap_or_default();
         let revert = Revert {
             status: status_of(&name).unwrap_or_default(),
             journals: self.journals().since(&run.journals),

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use drplan_actions::{HttpCaller, HttpSettings, JobWatch, Performer};
-use drplan_api::{GoDuration, status::Epoch};
+use drplan_api::GoDuration;
 use kube::Client;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -16,6 +16,7 @@ use crate::{
     executions::Executions,
     health::Readiness,
     index::{Index, Key},
+    leadership::{Candidate, Leadership},
     options::RunOptions,
     plans,
     queue::WorkQueue,
@@ -38,18 +39,33 @@ pub async fn run(
     contact: Contact,
     events: EventQueue,
     readiness: Readiness,
+    instance: &str,
     stop: CancellationToken,
 ) {
     let context = Arc::new(context(options, client, contact, events));
     let executions = Executions::new(Arc::clone(&context), stop.clone());
+    let resign = CancellationToken::new();
+    let candidate = options.election.lease().map(|lease| {
+        let (client, leadership) = (context.client.clone(), context.leadership.clone());
+        Candidate::new(client, lease, instance, options.election.timing(), leadership)
+    });
+    let (warmed, warm) = oneshot::channel();
+    let election = tokio::spawn({
+        let resign = resign.clone();
+        async move {
+            // Nothing is done before everything is known: a run that an earlier process left must be found as such.
+            if let (Ok(()), Some(candidate)) = (warm.await, candidate) {
+                candidate.stand(resign).await;
+            }
+        }
+    });
     let watches = tokio::spawn({
         let (context, executions, stop) = (Arc::clone(&context), executions.clone(), stop.clone());
         async move {
-            // Nothing is done before everything is known: a run that an earlier process left must be found as such.
             let warm = || {
-                executions.claim_all();
                 readiness.set_ready();
-                tokio::spawn(work(Arc::clone(&context), executions.clone(), stop));
+                let _ = warmed.send(());
+                tokio::spawn(act(Arc::clone(&context), executions.clone(), stop));
             };
             tokio::join!(
                 watch::watch_all(&context, warm),
@@ -59,7 +75,12 @@ pub async fn run(
     });
     stop.cancelled().await;
     executions.drain(context.settings.drain_timeout).await;
+    // Only now: what was in flight is recorded.
+    resign.cancel();
     watches.abort();
+    if let Err(error) = election.await {
+        tracing::error!(error = %error, "the election ended early");
+    }
 }
 
 fn context(options: &RunOptions, client: Client, contact: Contact, events: EventQueue) -> Context {
@@ -98,15 +119,36 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
         queues: Queues::default(),
         events,
         contact,
-        // Leadership has no part in it yet: every process is of the same term.
-        epoch: Epoch {
-            process: uuid::Uuid::new_v4().to_string(),
-            lease_transitions: 0,
+        leadership: match options.election.leader_elect {
+            false => Leadership::alone(),
+            true => Leadership::elected(),
         },
         plan_locks: PlanLocks::default(),
         running_places: Arc::new(Semaphore::new(settings.max_running)),
         http_places: Arc::new(Semaphore::new(settings.max_http)),
         settings,
+    }
+}
+
+/// Acts in every term that this process has, until `stop`.
+async fn act(context: Arc<Context>, executions: Executions, stop: CancellationToken) {
+    let leadership = context.leadership.clone();
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = leadership.begun() => {}
+        }
+        executions.claim_all();
+        let term = stop.child_token();
+        let working = work(Arc::clone(&context), executions.clone(), term.clone());
+        let ending = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = leadership.ended() => {}
+            }
+            term.cancel();
+        };
+        tokio::join!(working, ending);
     }
 }
 

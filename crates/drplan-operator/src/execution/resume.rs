@@ -34,7 +34,7 @@ pub enum Claimed {
     Not(Option<String>),
 }
 
-/// Claims the run `key` with `uid` from the process `from`, or from this very process.
+/// Claims the run `key` with `uid` from the process `from`, from one of an earlier term, or from this very process.
 ///
 /// # Errors
 /// [`StoreError`]; to be tried again.
@@ -82,8 +82,7 @@ pub async fn claim(
         }
     };
     if let Some(epoch) = &status.epoch {
-        let is_free = epoch.process == context.epoch.process || Some(epoch.process.as_str()) == from;
-        if !is_free || epoch.lease_transitions > context.epoch.lease_transitions {
+        if !context.leadership.may_claim(epoch, from) {
             tracing::info!(
                 plan = status.plan,
                 namespace = key.0,
@@ -121,7 +120,7 @@ pub async fn claim(
     };
     let kept = snapshots::load_outputs(context, &record, &status, run.as_ref()).await?;
     doubt_running_effects(&mut status);
-    status.epoch = Some(context.epoch.clone());
+    status.epoch = Some(context.leadership.epoch_after(status.epoch.as_ref()));
     fault::point("before-claim").await;
     let raw = context
         .stores

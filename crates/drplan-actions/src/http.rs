@@ -5,8 +5,10 @@ mod clients;
 mod destinations;
 mod failure;
 mod pinned;
+mod proxy;
 mod redirect;
 mod request;
+mod resolver;
 #[cfg(test)]
 mod tests;
 mod trusted;
@@ -17,15 +19,17 @@ use std::{
 };
 
 use drplan_engine::effect::{EffectIdentity, Failure, HttpCall, Outcome};
-use reqwest::{Response, Url};
+use reqwest::Response;
 
 pub use destinations::{BadDestination, Destination, Destinations};
 pub use pinned::{BadPinnedHost, PinnedHost};
+pub use proxy::{BadHttpProxy, HttpProxy};
 pub use trusted::{BadTrusted, Trusted};
 
 use answer::Answer;
 use clients::Clients;
 use request::Prepared;
+use resolver::Lookup;
 
 /// How calls are sent: settings of the process.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +42,7 @@ pub struct HttpSettings {
     /// What every call trusts besides the system's certificates.
     pub trusted: Trusted,
     /// The proxy of every call; variables of the environment are never read.
-    pub proxy: Option<Url>,
+    pub proxy: Option<HttpProxy>,
 }
 
 /// Sends HTTP calls. Cheap to clone; all clones are one.
@@ -51,9 +55,13 @@ pub struct HttpCaller {
 impl HttpCaller {
     /// A caller with these settings.
     pub fn new(settings: HttpSettings) -> Self {
+        Self::looking_up(settings, Lookup::System)
+    }
+
+    fn looking_up(settings: HttpSettings, lookup: Lookup) -> Self {
         let settings = Arc::new(settings);
         Self {
-            clients: Arc::new(Clients::new(settings.clone())),
+            clients: Arc::new(Clients::new(settings.clone(), lookup)),
             settings,
         }
     }
@@ -117,12 +125,15 @@ impl HttpCaller {
     async fn send(&self, call: &HttpCall, request: &Prepared, redirected: bool) -> Result<Response, Failure> {
         let url = &request.url;
         let unsent = |failure: Failure| failure::after_redirect(failure, redirected);
-        let permit = self.settings.destinations.permit_literal(url);
-        permit.map_err(|refusal| unsent(request::none(call, url, &refusal.to_string())))?;
-        let pinned = match self.settings.proxy {
-            Some(_) => Vec::new(),
-            None => pinned::addresses(&self.settings.pinned, url),
+        let destinations = &self.settings.destinations;
+        let (permit, pinned) = match self.settings.proxy {
+            Some(_) => (destinations.permit_by_proxy(url), Vec::new()),
+            None => (
+                destinations.permit_written(url),
+                pinned::addresses(&self.settings.pinned, url),
+            ),
         };
+        permit.map_err(|refusal| unsent(request::none(call, url, &refusal.to_string())))?;
         let is_pinned = !pinned.is_empty();
         let client = self.clients.client(call, url, pinned).map_err(unsent)?;
         let sendable = if is_pinned {

@@ -23,7 +23,7 @@ use drplan_engine::{
 };
 
 pub use api_error::ApiError;
-pub use http::{Destinations, HttpCaller, HttpSettings, PinnedHost, Trusted};
+pub use http::{Destination, Destinations, HttpCaller, HttpProxy, HttpSettings, PinnedHost, Trusted};
 pub use identity::{Identity, IdentityClients};
 pub use job_watch::JobWatch;
 

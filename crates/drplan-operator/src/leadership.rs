@@ -87,7 +87,12 @@ impl Leadership {
 
     /// Waits until this process leads no longer.
     pub async fn ended(&self) {
-        let _ = self.shared.leading.subscribe().wait_for(|leading| !*leading).await;
+        let _ = self
+            .shared
+            .leading
+            .subscribe()
+            .wait_for(|leading| !*leading)
+            .await;
     }
 
     /// What the first status of a run carries.

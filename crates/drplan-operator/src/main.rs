@@ -66,7 +66,16 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
     });
     let instance = instance();
     let events = EventQueue::start(client.clone(), instance.clone());
-    operator::run(options, client, contact, events.clone(), readiness, &instance, ending).await;
+    operator::run(
+        options,
+        client,
+        contact,
+        events.clone(),
+        readiness,
+        &instance,
+        ending,
+    )
+    .await;
     events.drain(EVENTS_DRAIN_TIMEOUT).await;
     tracing::info!("ended");
     Ok(())

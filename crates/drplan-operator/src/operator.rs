@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use drplan_actions::{HttpCaller, HttpSettings, JobWatch, Performer};
+use drplan_actions::{HttpCaller, JobWatch, Performer};
 use drplan_api::GoDuration;
 use kube::Client;
 use tokio::sync::{Semaphore, oneshot};
@@ -102,11 +102,7 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
         let (jobs, client, namespaces) = (jobs.clone(), client.clone(), settings.namespaces.clone());
         async move { jobs.run(client, &namespaces).await }
     });
-    let http = HttpCaller::new(HttpSettings {
-        pinned: options.http_resolve.clone(),
-        trusted: options.http_ca.clone().unwrap_or_default(),
-        ..HttpSettings::default()
-    });
+    let http = HttpCaller::new(options.http_settings());
     Context {
         performer: Performer::new(client.clone(), http, jobs, settings.reconcile_interval),
         stores: Stores {

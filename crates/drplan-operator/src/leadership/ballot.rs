@@ -187,7 +187,10 @@ mod tests {
             (spec.lease_duration_seconds, spec.lease_transitions),
             (Some(15), Some(0))
         );
-        assert_eq!((spec.acquire_time, spec.renew_time), (Some(wall(5)), Some(wall(5))));
+        assert_eq!(
+            (spec.acquire_time, spec.renew_time),
+            (Some(wall(5)), Some(wall(5)))
+        );
         // Runs remember more terms than it.
         let spec = written(Ballot::new("a".to_owned()).turn(None, 4, &TIMING, begin, wall(5)));
         assert_eq!(spec.lease_transitions, Some(5));

@@ -95,7 +95,10 @@ impl Candidate {
                 }
             }
         }
-        if tokio::time::timeout(RELEASE_TIMEOUT, self.release()).await.is_err() {
+        if tokio::time::timeout(RELEASE_TIMEOUT, self.release())
+            .await
+            .is_err()
+        {
             tracing::warn!("the lease could not be given back; it runs out by itself");
         }
     }

@@ -7,6 +7,7 @@ mod e2e_cancel;
 mod e2e_course;
 mod e2e_deletion;
 mod e2e_edits;
+mod e2e_egress;
 mod e2e_examples;
 mod e2e_guide;
 mod e2e_identity;

@@ -37,17 +37,6 @@ pub enum Command {
     Run(Box<RunOptions>),
 }
 
-impl Command {
-    /// What flags that are right one by one say together and must not.
-    fn problems(&self) -> Option<String> {
-        let problems = match self {
-            Self::Run(options) if options.election.leader_elect => options.election.timing().problems(),
-            Self::Crds | Self::Run(_) => Vec::new(),
-        };
-        (!problems.is_empty()).then(|| problems.join("\n"))
-    }
-}
-
 /// The flags of `run`.
 #[derive(Args, Clone, Debug)]
 pub struct RunOptions {
@@ -206,21 +195,30 @@ impl Options {
 
     /// The same, if its flags go together.
     fn checked(self) -> Result<Self, clap::Error> {
-        if let Command::Run(options) = &self.command
-            && let Some(both) = options
-                .http_allow
-                .iter()
-                .find(|allowed| options.http_deny.contains(allowed))
-        {
-            let message =
-                format!("{both} stands in --http-allow and in --http-deny; take it out of one of them");
-            return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, message));
+        let problems = match &self.command {
+            Command::Run(options) => options.problems(),
+            Command::Crds => Vec::new(),
+        };
+        if problems.is_empty() {
+            return Ok(self);
         }
-        Ok(self)
+        Err(Self::command().error(ErrorKind::ArgumentConflict, problems.join("\n")))
     }
 }
 
 impl RunOptions {
+    /// What flags that are right one by one say together and must not.
+    fn problems(&self) -> Vec<String> {
+        let both = self
+            .http_allow
+            .iter()
+            .filter(|allowed| self.http_deny.contains(allowed));
+        let both = both.map(|both| {
+            format!("{both} stands in --http-allow and in --http-deny; take it out of one of them")
+        });
+        both.chain(self.election.problems()).collect()
+    }
+
     /// How HTTP actions are sent.
     pub fn http_settings(&self) -> HttpSettings {
         HttpSettings {

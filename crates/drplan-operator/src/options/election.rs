@@ -46,7 +46,7 @@ pub struct ElectionOptions {
     /// The namespace of the lease: that of the operator's Pod
     #[arg(
         long,
-        env = "POD_NAMESPACE",
+        env,
         value_name = "NAMESPACE",
         default_value = "drplan-system",
         value_parser = NonEmptyStringValueParser::new()
@@ -61,6 +61,14 @@ impl ElectionOptions {
             namespace: self.leader_elect_resource_namespace.clone(),
             name: self.leader_elect_resource_name.clone(),
         })
+    }
+
+    /// What is wrong with the times, if there is an election.
+    pub(super) fn problems(&self) -> Vec<String> {
+        match self.leader_elect {
+            true => self.timing().problems(),
+            false => Vec::new(),
+        }
     }
 
     /// Its times.

@@ -336,15 +336,17 @@ mod tests {
         let seconds =
             [timing.lease_duration, timing.renew_deadline, timing.retry_period].map(|one| one.as_secs());
         assert_eq!(seconds, [15, 10, 2]);
-        let problems = |args: &[&str]| Command::Run(Box::new(parse(args).unwrap())).problems();
-        assert_eq!(problems(&["--leader-elect"]), None);
         let wrong = [
             "--leader-elect",
             "--leader-elect-lease-duration=5s",
             "--leader-elect-retry-period=10s",
         ];
-        assert_eq!(problems(&wrong).unwrap().lines().count(), 2);
-        assert_eq!(problems(&wrong[1..]), None);
+        let error = parse(&wrong).unwrap_err().to_string();
+        assert!(
+            error.contains("two processes lead at once") && error.contains("ends the term"),
+            "{error}"
+        );
+        assert!(parse(&wrong[1..]).is_ok());
     }
 
     /// Covers EC-2.

@@ -81,18 +81,18 @@ pub async fn claim(
             return Ok(Claimed::Not(record.meta.resource_version));
         }
     };
-    if let Some(epoch) = &status.epoch {
-        if !context.leadership.may_claim(epoch, from) {
-            tracing::info!(
-                plan = status.plan,
-                namespace = key.0,
-                execution = key.1,
-                execution_uid = uid,
-                "the run is left to process {}",
-                epoch.process
-            );
-            return Ok(Claimed::Not(record.meta.resource_version));
-        }
+    if let Some(epoch) = &status.epoch
+        && !context.leadership.may_claim(epoch, from)
+    {
+        tracing::info!(
+            plan = status.plan,
+            namespace = key.0,
+            execution = key.1,
+            execution_uid = uid,
+            "the run is left to process {}",
+            epoch.process
+        );
+        return Ok(Claimed::Not(record.meta.resource_version));
     }
     let run = match snapshots::load_run(context, &record, &status).await? {
         Ok(run) => Ok(run),

@@ -158,7 +158,6 @@ impl Candidate {
                         ..ObjectMeta::default()
                     },
                     spec: Some(spec),
-                    ..Lease::default()
                 };
                 self.leases.create(&post, &lease).await
             }

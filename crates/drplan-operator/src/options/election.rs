@@ -10,10 +10,6 @@ use crate::leadership::{LeaseName, Timing};
 
 /// Which of several processes acts. The flags are named as those of Kubernetes' own controllers.
 #[derive(Args, Clone, Debug)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "the fields are named as the flags, and these as in Kubernetes"
-)]
 pub struct ElectionOptions {
     /// Let only the process act that holds the lease; the others stand by
     ///

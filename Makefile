@@ -16,8 +16,9 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 FAULTS := --features drplan-operator/fault-points
 # The whole workspace decides on the features of dependencies, so that every target finds what another has built.
 BUILD := $(CARGO) build $(LOCKED) --workspace
-# Builds etcd, the API server and the rest unless they are in the cache, and tells how far it is.
+# Builds etcd, the API server and the rest unless they are in the cache, and tells how far it is; and promtool.
 CONTROLPLANE := $(TARGET)/debug/drplan-controlplane build > /dev/null
+TOOLS := $(TARGET)/debug/drplan-controlplane tools > /dev/null
 OPERATOR := DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/debug/drplan-operator}"
 
 CARGO_DENY_VERSION := 0.20.2
@@ -39,6 +40,7 @@ test: rust go ## All tests, on real control planes too
 	@echo "make: building the operator with fault points, then the tests"
 	@$(BUILD) --bin drplan-controlplane --bin drplan-operator $(FAULTS)
 	@$(CONTROLPLANE)
+	@$(TOOLS)
 	@$(CARGO) test $(LOCKED) --workspace $(FAULTS)
 
 .PHONY: check

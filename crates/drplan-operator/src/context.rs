@@ -13,6 +13,7 @@ use crate::{
     events::EventQueue,
     index::{Index, Key},
     leadership::Leadership,
+    metrics::Metrics,
     queue::WorkQueue,
     raw::Raw,
     store::Store,
@@ -32,6 +33,8 @@ pub struct Context {
     pub performer: Performer,
     /// Events, beside everything else.
     pub events: EventQueue,
+    /// What is counted.
+    pub metrics: Metrics,
     /// When the API server last answered.
     pub contact: Contact,
     /// Whether this process acts, and who it is.

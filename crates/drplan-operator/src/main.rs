@@ -13,7 +13,9 @@ use drplan_operator::{
     events::EventQueue,
     fault,
     health::{self, Readiness},
-    logging, operator,
+    listen::{self, Listen},
+    logging,
+    operator::{self, Reach},
     options::{Command, Options, RunOptions},
     shutdown,
 };
@@ -55,8 +57,12 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
     let ending = shutdown::on_signal().context("failed to listen for signals")?;
 
     let readiness = Readiness::default();
-    let listener = health::bind(options.health_bind).await?;
+    let listener = listen::bind(options.health_bind, "health probes").await?;
     tokio::spawn(health::serve(listener, readiness.clone()));
+    let metrics = match options.metrics_bind {
+        Listen::At(address) => Some(listen::bind(address, "metrics").await?),
+        Listen::Off => None,
+    };
 
     let contact = Contact::new(Duration::from_millis(options.partition_timeout.as_millis()));
     let client = client::connect(options.kubeconfig.as_deref(), &contact).await?;
@@ -66,16 +72,15 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
     });
     let instance = instance();
     let events = EventQueue::start(client.clone(), instance.clone());
-    operator::run(
-        options,
+    let reach = Reach {
         client,
         contact,
-        events.clone(),
+        events: events.clone(),
         readiness,
-        &instance,
-        ending,
-    )
-    .await;
+        metrics,
+        instance,
+    };
+    operator::run(options, reach, ending).await;
     events.drain(EVENTS_DRAIN_TIMEOUT).await;
     tracing::info!("ended");
     Ok(())

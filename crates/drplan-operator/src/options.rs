@@ -10,7 +10,7 @@ use drplan_api::GoDuration;
 
 pub use election::ElectionOptions;
 
-use crate::logging::LogLevel;
+use crate::{listen::Listen, logging::LogLevel};
 
 /// What the process was asked to do.
 #[derive(Debug, Parser)]
@@ -181,6 +181,12 @@ pub struct RunOptions {
     /// Where /healthz and /readyz are answered; `[::]` means every address of the machine
     #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "[::]:8081")]
     pub health_bind: SocketAddr,
+
+    /// Where /metrics is answered, for Prometheus; `0` for nowhere
+    ///
+    /// Whoever reaches it may read it. It holds counts and times, and no names.
+    #[arg(long, env, value_name = "ADDRESS:PORT", default_value = "[::]:8080", value_parser = Listen::read)]
+    pub metrics_bind: Listen,
 }
 
 impl Options {
@@ -367,6 +373,7 @@ mod tests {
         assert_eq!(options.default_service_account, "default");
         assert_eq!(options.log_level, LogLevel::Info);
         assert_eq!(options.health_bind.to_string(), "[::]:8081");
+        assert_eq!(options.metrics_bind, Listen::read("[::]:8080").unwrap());
     }
 
     #[test]
@@ -390,6 +397,7 @@ mod tests {
             "--allow-operator-identity",
             "--log-level=DEBUG",
             "--health-bind=127.0.0.1:0",
+            "--metrics-bind=",
         ])
         .unwrap();
         assert_eq!(options.kubeconfig, Some(PathBuf::from("/etc/kubeconfig")));
@@ -401,6 +409,7 @@ mod tests {
         assert!(options.allow_operator_identity);
         assert_eq!(options.log_level, LogLevel::Debug);
         assert_eq!(options.health_bind.to_string(), "127.0.0.1:0");
+        assert_eq!(options.metrics_bind, Listen::Off);
     }
 
     #[test]
@@ -432,6 +441,7 @@ mod tests {
             "possible values: error, warn, info, debug, trace",
         );
         check("--health-bind=8081", "invalid socket address");
+        check("--metrics-bind=8080", "write ADDRESS:PORT such as [::]:8080");
     }
 
     #[test]

@@ -99,6 +99,8 @@ pub struct Glance {
     pub phase: Option<String>,
     /// The operation as stored.
     pub operation: Option<String>,
+    /// When it began, as stored.
+    pub start_time: Option<String>,
     /// When it ended, as stored.
     pub completion_time: Option<String>,
     /// The process that acts on it, as stored.
@@ -130,6 +132,7 @@ impl<'de> Visitor<'de> for GlanceVisitor {
             let slot = match key.as_ref() {
                 "phase" => &mut glance.phase,
                 "operationType" => &mut glance.operation,
+                "startTime" => &mut glance.start_time,
                 "completionTime" => &mut glance.completion_time,
                 "epoch" => {
                     let epoch = map.next_value::<Value>()?;

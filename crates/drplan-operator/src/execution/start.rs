@@ -288,6 +288,9 @@ impl Starting {
             .executions
             .put_status(&record.meta, &status)
             .await?;
+        self.context
+            .metrics
+            .execution_ended(&status.operation_type, status.phase);
         fault::point("after-end").await;
         self.context.events.push(EventNote::execution(
             &record.meta,

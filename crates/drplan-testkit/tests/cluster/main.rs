@@ -15,6 +15,7 @@ mod e2e_kubectl;
 mod e2e_left_behind;
 mod e2e_lock;
 mod e2e_logs;
+mod e2e_metrics;
 mod e2e_missed;
 mod e2e_missing;
 mod e2e_namespaces;

@@ -38,7 +38,7 @@ mod stand_in;
 
 pub use audit::{Audit, AuditEntry, AuditObject, AuditQuery, AuditUser};
 pub use authority::{Authority, Credentials};
-pub use binaries::{Binaries, promtool};
+pub use binaries::{Binaries, helm, promtool};
 pub use control_plane::{CLUSTERNET_KINDS, Component, ControlPlane, Options, etcd_key};
 pub use eventually::{DEADLINE, Seen, eventually, eventually_within, object_until};
 pub use go::BuildError;

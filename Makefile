@@ -53,13 +53,13 @@ test: rust go ## All tests, on real control planes too
 	@$(CARGO) test $(LOCKED) --workspace $(FAULTS)
 
 .PHONY: image
-image: rust ## The container image without Docker: target/image/drplan-operator.tar and its bill of materials
-	@$(CARGO) run $(LOCKED) --quiet --package drplan-image -- build --output $(TARGET)/image
+image: rust ## The container image without Docker: target/oci/drplan-operator.tar and its bill of materials
+	@$(CARGO) run $(LOCKED) --quiet --package drplan-image -- build --output $(TARGET)/oci
 
 .PHONY: image-twice
 image-twice: rust ## Build the image in two places, compare the bytes, check it and run its program
 	@$(CARGO) build $(LOCKED) --quiet --package drplan-image
-	@$(TARGET)/debug/drplan-image twice --output $(TARGET)/image
+	@$(TARGET)/debug/drplan-image twice --output $(TARGET)/oci
 
 .PHONY: chart
 chart: rust go ## Write what is made from the types and the chart: its CRDs, its values' table, deploy/install.yaml

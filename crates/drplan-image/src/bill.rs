@@ -12,8 +12,6 @@ use crate::{
 pub struct Surroundings {
     /// What `rustc --version` calls itself: the version of the standard library.
     pub rust: String,
-    /// The version of the crate that holds Mozilla's root certificates.
-    pub roots: String,
     /// When, as RFC 3339.
     pub created: String,
 }
@@ -30,18 +28,15 @@ pub fn cyclonedx(packages: &Packages, surroundings: &Surroundings) -> anyhow::Re
         .filter(|package| package.name != program.name)
         .map(|package| component("library", package))
         .collect();
-    let [rust, roots] = [&surroundings.rust, &surroundings.roots];
+    let rust = &surroundings.rust;
     components.push(json!({
         "type": "library", "bom-ref": "rust-std", "name": "rust-std", "version": rust,
         "description": "The standard library of Rust, and musl libc, which it brings along.",
         "licenses": [{"expression": "MIT OR Apache-2.0"}],
     }));
-    components.push(json!({
-        "type": "data", "bom-ref": "root-certificates", "name": "webpki-root-certs", "version": roots,
-        "description": "Mozilla's root certificates.",
-        "purl": format!("pkg:cargo/webpki-root-certs@{roots}"),
-        "licenses": [{"expression": "CDLA-Permissive-2.0"}],
-    }));
+    let mut roots = component("data", &packages.roots);
+    roots["description"] = "Mozilla's root certificates.".into();
+    components.push(roots);
     let dependencies: Vec<Value> = packages
         .all
         .iter()
@@ -134,10 +129,10 @@ mod tests {
         let packages = Packages {
             all: vec![package("a", vec![]), package("drplan-operator", vec![0])],
             root: 1,
+            roots: package("roots", vec![]),
         };
         let surroundings = Surroundings {
             rust: "1.0".to_owned(),
-            roots: "2.0".to_owned(),
             created: "2026-01-01T00:00:00Z".to_owned(),
         };
         let text = cyclonedx(&packages, &surroundings).expect("it can be written");

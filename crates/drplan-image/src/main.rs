@@ -15,7 +15,7 @@ use drplan_image::{
     content::{PROGRAM, Parts},
     inspect::{Found, inspect},
     notices,
-    packages::{self, Packages},
+    packages::Packages,
     program::{self, Platform},
     source::Source,
 };
@@ -124,7 +124,6 @@ impl Order {
         let rust = String::from_utf8(rust.context("failed to start rustc")?.stdout)?;
         let surroundings = Surroundings {
             rust: rust.trim().trim_start_matches("rustc ").to_owned(),
-            roots: packages::locked_version(root, "webpki-root-certs")?,
             created: source.time.to_string(),
         };
         let bill = bill::cyclonedx(&packages, &surroundings)?;

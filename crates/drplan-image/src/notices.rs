@@ -45,7 +45,12 @@ OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR
 pub fn gather(packages: &Packages) -> anyhow::Result<String> {
     let mut by_text: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut without = Vec::new();
-    for package in packages.all.iter().filter(|package| package.checksum.is_some()) {
+    for package in packages
+        .all
+        .iter()
+        .filter(|package| package.checksum.is_some())
+        .chain([&packages.roots])
+    {
         let texts = texts(&package.directory)?;
         if texts.is_empty() {
             without.push(package);
@@ -63,7 +68,7 @@ pub fn gather(packages: &Packages) -> anyhow::Result<String> {
         by_text.into_iter().map(|(text, crates)| (crates, text)).collect();
     entries.sort();
     let mut notices =
-        "The program holds the crates below. What each is, and which version, is in sbom.cdx.json.\n"
+        "The image holds the crates below. What each is, and which version, is in sbom.cdx.json.\n"
             .to_owned();
     for (crates, text) in entries {
         write!(notices, "\n{}\n{}\n\n{text}\n", "=".repeat(80), crates.join(", "))?;

@@ -41,7 +41,12 @@ pub struct Packages {
     pub all: Vec<Package>,
     /// The place of the program itself.
     pub root: usize,
+    /// The crate with the root certificates, which are a file of the image.
+    pub roots: Package,
 }
+
+/// Its name.
+const ROOTS: &str = "webpki-root-certs";
 
 #[derive(Deserialize)]
 struct Metadata {
@@ -125,32 +130,32 @@ impl Packages {
             found.sort_unstable();
             uses.insert(&node.id, found);
         }
+        let package = |listed: &Listed| {
+            let directory = listed
+                .manifest_path
+                .parent()
+                .context("a manifest without a directory")?;
+            let checksum = checksums.get(&(listed.name.as_str(), listed.version.as_str()));
+            anyhow::Ok(Package {
+                name: listed.name.clone(),
+                version: listed.version.clone(),
+                license: listed.license.as_deref().map(expression),
+                repository: listed.repository.clone(),
+                checksum: checksum.map(|&sum| sum.to_owned()),
+                directory: directory.to_owned(),
+                uses: uses.get(listed.id.as_str()).cloned().unwrap_or_default(),
+            })
+        };
         let all = listed
             .iter()
-            .map(|package| {
-                let directory = package
-                    .manifest_path
-                    .parent()
-                    .context("a manifest without a directory")?;
-                Ok(Package {
-                    name: package.name.clone(),
-                    version: package.version.clone(),
-                    license: package
-                        .license
-                        .as_ref()
-                        .map(|license| license.replace('/', " OR ")),
-                    repository: package.repository.clone(),
-                    checksum: checksums
-                        .get(&(package.name.as_str(), package.version.as_str()))
-                        .map(|&sum| sum.to_owned()),
-                    directory: directory.to_owned(),
-                    uses: uses.remove(package.id.as_str()).unwrap_or_default(),
-                })
-            })
+            .map(|listed| package(listed))
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let roots = metadata.packages.iter().find(|package| package.name == ROOTS);
+        let roots = roots.with_context(|| format!("cargo does not know {ROOTS}"))?;
         let root = all.iter().position(|package| package.name == PACKAGE);
         Ok(Self {
             root: root.with_context(|| format!("cargo does not know {PACKAGE}"))?,
+            roots: package(roots)?,
             all,
         })
     }
@@ -173,15 +178,13 @@ fn name_and_version(line: &str) -> Option<(&str, &str)> {
     Some((words.next()?, words.next()?.strip_prefix('v')?))
 }
 
-/// The version of a crate that this workspace has once.
-///
-/// # Errors
-/// It has none, or Cargo.lock cannot be read.
-pub fn locked_version(root: &Path, name: &str) -> anyhow::Result<String> {
-    let lock = lock(root)?;
-    let found = entries(&lock).find(|entry| entry.0 == name);
-    let (_, version, _) = found.with_context(|| format!("Cargo.lock does not have {name}"))?;
-    Ok(version.to_owned())
+/// As SPDX writes it now: older crates have a slash for `OR`.
+fn expression(license: &str) -> String {
+    license
+        .replace('/', " OR ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn lock(root: &Path) -> anyhow::Result<String> {

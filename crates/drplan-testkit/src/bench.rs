@@ -39,7 +39,7 @@ pub async fn run() -> anyhow::Result<()> {
 
     if wanted("steps") {
         let alone = async |t: &TestNamespace| {
-            t.start_operator().await?;
+            t.start_privileged().await?;
             println!("{}", head());
             let steps = steps::steps(t).await?;
             println!("{}", row("one status write: the unit", "-", &steps.unit));
@@ -78,7 +78,7 @@ pub async fn run() -> anyhow::Result<()> {
     }
     if wanted("writes") {
         let writes = async |t: &TestNamespace| {
-            t.start_operator().await?;
+            t.start_privileged().await?;
             let cost = writes::cost(t).await?;
             println!(
                 "\nwrites per action {:.2} (1.05), Events per action {:.2}, fixed writes of a run {:.1} (9)",

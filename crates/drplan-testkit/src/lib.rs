@@ -22,6 +22,7 @@ mod authority;
 mod background;
 pub mod bench;
 mod binaries;
+pub mod chart;
 mod control_plane;
 pub mod demo;
 mod dump;
@@ -34,6 +35,7 @@ mod operator;
 mod port;
 mod proxy;
 pub mod record;
+mod rights;
 mod stand_in;
 
 pub use audit::{Audit, AuditEntry, AuditObject, AuditQuery, AuditUser};

@@ -31,10 +31,13 @@ pub struct OperatorLaunch {
     pub args: Vec<String>,
     /// More environment variables.
     pub env: Vec<(String, String)>,
-    /// Whether actions of plans without a ServiceAccount run as the operator itself. On unless switched off.
+    /// Whether actions of plans without a ServiceAccount may do anything: as the operator itself, or, where that has the
+    /// rights of the chart only, as a ServiceAccount with all rights. On unless switched off.
     pub operator_identity: bool,
     /// Another program than [`operator_binary`].
     pub program: Option<PathBuf>,
+    /// The user, if [`crate::TestNamespace::launch_operator`] gives it what the chart would give it.
+    pub(crate) chart_user: Option<String>,
 }
 
 impl OperatorLaunch {
@@ -47,6 +50,7 @@ impl OperatorLaunch {
             env: Vec::new(),
             operator_identity: true,
             program: None,
+            chart_user: None,
         }
     }
 
@@ -57,10 +61,11 @@ impl OperatorLaunch {
         self
     }
 
-    /// With this kubeconfig, which may lead through a proxy or be a restricted user's.
+    /// With this kubeconfig, which may lead through a proxy or be a restricted user's. It is given no rights.
     #[must_use]
     pub fn kubeconfig(mut self, kubeconfig: impl Into<PathBuf>) -> Self {
         self.kubeconfig = kubeconfig.into();
+        self.chart_user = None;
         self
     }
 

@@ -62,7 +62,7 @@ pub(super) async fn crowd(
 
 async fn measure(t: &TestNamespace, plans: usize, actions: usize, delay: Duration) -> anyhow::Result<Crowd> {
     let site = Site::start(delay).await?;
-    let operator = t.start_operator().await?;
+    let operator = t.start_privileged().await?;
     let names: Vec<String> = (0..plans).map(|plan| format!("p{plan}")).collect();
     let all = |names: Vec<String>| stream::iter(names.into_iter().map(anyhow::Ok));
     all(names.clone())

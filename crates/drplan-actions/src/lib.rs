@@ -14,12 +14,13 @@ pub mod job_watch;
 mod object;
 mod text;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use drplan_api::status::ObjectRef;
 use drplan_engine::{
     effect::{ActionEffect, Command, EffectIdentity, Failure, FailureKind, Outcome},
     object::{ObjectCommand, ObjectOutcome},
+    rights::{Kind, Served},
 };
 
 pub use api_error::ApiError;
@@ -30,6 +31,7 @@ pub use job_watch::JobWatch;
 /// Performs effects of actions. One for the process, shared by all runs.
 #[derive(Clone)]
 pub struct Performer {
+    operator: kube::Client,
     identities: IdentityClients,
     http: HttpCaller,
     jobs: JobWatch,
@@ -48,6 +50,7 @@ impl Performer {
     /// that the engine counts as one is then many.
     pub fn new(base: kube::Client, http: HttpCaller, jobs: JobWatch, relist: Duration) -> Self {
         Self {
+            operator: base.clone(),
             identities: IdentityClients::new(base),
             http,
             jobs,
@@ -124,6 +127,20 @@ impl Performer {
             kinds: self.kinds.clone(),
         };
         object::perform(&access, effect_identity, command).await
+    }
+
+    /// What each of `kinds` is served as, where it is. Asked as the operator itself: what exists is the same for all.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn served(&self, kinds: &[Kind]) -> Result<BTreeMap<Kind, Served>, Failure> {
+        let mut served = BTreeMap::new();
+        for kind in kinds {
+            if let Some(found) = object::served(&self.operator, &self.kinds, kind).await? {
+                served.insert(kind.clone(), found);
+            }
+        }
+        Ok(served)
     }
 
     /// Lets Kubernetes delete the ended `job` after `seconds`, written as the action's `field_manager`; to be called once its result is stored.

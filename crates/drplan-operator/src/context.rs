@@ -15,6 +15,7 @@ use crate::{
     metrics::Metrics,
     queue::WorkQueue,
     raw::Raw,
+    reviews::Reviews,
     store::Store,
 };
 
@@ -32,6 +33,8 @@ pub struct Context {
     pub performer: Performer,
     /// Events, beside everything else.
     pub events: EventQueue,
+    /// What ServiceAccounts may do.
+    pub reviews: Reviews,
     /// What is counted.
     pub metrics: Metrics,
     /// When the API server last answered.

@@ -20,6 +20,7 @@ use crate::{
     options::RunOptions,
     plans,
     queue::WorkQueue,
+    reviews::Reviews,
     store::{Store, StoreError},
     watch, workflows,
 };
@@ -116,6 +117,7 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
         events,
         contact,
         metrics,
+        reviews: Reviews::default(),
         // Leadership has no part in it yet: every process is of the same term.
         epoch: Epoch {
             process: uuid::Uuid::new_v4().to_string(),

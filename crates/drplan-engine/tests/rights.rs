@@ -133,12 +133,12 @@ fn a_job_with_a_name_needs_rights_on_its_attempts_alone() {
             "Action: create jobs.batch in far",
             "Action: get jobs.batch sync in far",
             "Action: get jobs.batch sync-2 in far",
+            "Trouble: list pods in far",
+            "Trouble: get pods/log in far",
             "Trouble: patch jobs.batch sync in far",
             "Trouble: delete jobs.batch sync in far",
             "Trouble: patch jobs.batch sync-2 in far",
             "Trouble: delete jobs.batch sync-2 in far",
-            "Trouble: list pods in far",
-            "Trouble: get pods/log in far",
         ],
     );
 }

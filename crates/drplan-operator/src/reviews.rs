@@ -268,17 +268,18 @@ mod tests {
             needed: [(here.clone(), Purpose::Action), (far.clone(), Purpose::Undo)].into(),
             open: Vec::new(),
         };
-        let check = |missing: &[Right], severity, granted: &[Right]| {
-            let found = problems(&account(), "failover", &rights, missing);
+        let check = |missing: &[&Right], severity| {
+            let missing: Vec<Right> = missing.iter().map(|right| (*right).clone()).collect();
+            let found = problems(&account(), "failover", &rights, &missing);
             assert_eq!(found[0].severity, severity);
             let ProblemKind::MissingRights { grant, .. } = &found[0].kind else {
                 panic!("{found:?}");
             };
-            assert_eq!(grant.rights, granted);
+            assert_eq!(grant.rights, missing);
         };
-        check(&[here.clone()], Severity::Error, &[here.clone()]);
-        check(&[far.clone()], Severity::Warning, &[far.clone()]);
-        check(&[far.clone(), here.clone()], Severity::Error, &[far, here]);
+        check(&[&here], Severity::Error);
+        check(&[&far], Severity::Warning);
+        check(&[&far, &here], Severity::Error);
         assert_eq!(problems(&account(), "failover", &rights, &[]), Problems::new());
     }
 

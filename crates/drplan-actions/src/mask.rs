@@ -3,6 +3,7 @@
 //! A value is found as it is, in base64 (also where it begins in the middle of what was encoded, as the password of
 //! basic authentication does), and each of these percent-encoded, escaped as in JSON or as in HTML, in any mixture.
 
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use drplan_engine::effect::{Failure, Outcome};
 
 /// What stands in place of a hidden value.
@@ -171,19 +172,7 @@ fn encoded(text: &str) -> Vec<Needle> {
 
 /// Base64 without padding.
 fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len() * 4 / 3 + 2);
-    for chunk in bytes.chunks(3) {
-        let bits = chunk
-            .iter()
-            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
-            << (8 * (3 - chunk.len()));
-        for index in 0..=chunk.len() {
-            let sextet = bits >> (18 - 6 * index) & 0x3f;
-            text.push(char::from(ALPHABET[sextet as usize]));
-        }
-    }
-    text
+    STANDARD_NO_PAD.encode(bytes)
 }
 
 impl Needle {

@@ -23,6 +23,7 @@ mod e2e_objects;
 mod e2e_places;
 mod e2e_repeated;
 mod e2e_revert;
+mod e2e_secrets;
 mod e2e_sizes;
 mod e2e_spellings;
 mod e2e_trigger;

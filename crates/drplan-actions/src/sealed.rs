@@ -145,18 +145,19 @@ async fn object(
             );
             return Failure::new(FailureKind::Invalid, message);
         }
-        match refusal.error.kind {
-            FailureKind::Forbidden => Failure::new(
-                FailureKind::Forbidden,
-                format!(
-                    "{source} cannot be read: give {identity} a Role with the verb get on {plural} {name} in {namespace}"
-                ),
-            ),
-            FailureKind::ApiUnavailable | FailureKind::ApiConflict => Failure {
+        if refusal.error.kind == FailureKind::Forbidden {
+            let message = format!(
+                "{source} cannot be read: give {identity} a Role with the verb get on {plural} {name} in {namespace}"
+            );
+            return Failure::new(FailureKind::Forbidden, message);
+        }
+        let failure = refusal.error.failure(&format!("read {what}"));
+        match refusal.error.is_transient() {
+            true => Failure {
                 kind: FailureKind::NotRead,
-                ..refusal.error.failure(&format!("read {what}"))
+                ..failure
             },
-            _ => refusal.error.failure(&format!("read {what}")),
+            false => failure,
         }
     };
     let (_, object) = exchange(client, request, patience, true).await.map_err(refused)?;

@@ -104,10 +104,11 @@ fn called(http: Value) -> HttpCall {
     let snapshot = with_secret(call(http))
         .unwrap_or_else(|problems| panic!("{problems:#?}"))
         .snapshot;
-    match command(snapshot) {
-        Command::Call(call) => call,
-        other => panic!("{other:?}"),
-    }
+    let command = command(snapshot);
+    let Command::Call(call) = command else {
+        panic!("{command:?}")
+    };
+    call
 }
 
 fn opened(http: Value) -> HttpCall {
@@ -124,10 +125,11 @@ fn resource(operation: &str, manifest: &str) -> Value {
 fn written(manifest: &str) -> ObjectWrite {
     let snapshot =
         with_secret(resource("Apply", manifest)).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    match command(snapshot.snapshot) {
-        Command::Object(ObjectCommand::Write(write)) => write,
-        other => panic!("{other:?}"),
-    }
+    let command = command(snapshot.snapshot);
+    let Command::Object(ObjectCommand::Write(write)) = command else {
+        panic!("{command:?}")
+    };
+    write
 }
 
 #[test]

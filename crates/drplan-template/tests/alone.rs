@@ -1,5 +1,7 @@
 //! Parameters that are written as they are, and those that a template does something with.
 
+#![expect(clippy::unwrap_used, reason = "a test harness: a panic is how it tells")]
+
 use drplan_template::{Template, Value};
 
 fn involved(source: &str) -> bool {

@@ -212,6 +212,13 @@ impl Scene {
                 seconds(restarted, ready)
             ),
         );
+        let journals = self.journals();
+        for again in journals.calls().iter().filter(|call| call.is_repeat) {
+            screen.at(
+                again.arrived,
+                format!("the call for {} arrived again, under the same key", about(again)),
+            );
+        }
         screen.pause(2.0).await;
         Ok(restarted)
     }

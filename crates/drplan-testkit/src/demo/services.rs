@@ -107,7 +107,7 @@ impl Journals {
             screen.line(format!(
                 "  {}",
                 screen.ink(
-                    Ink::Cyan,
+                    Ink::Magenta,
                     format!("Key {number} was sent twice, because of the kill, and took effect once:")
                 )
             ));
@@ -120,7 +120,7 @@ impl Journals {
         let (ink, outcome) = match (call.outcome, call.is_repeat) {
             (Outcome::Answered, false) => (Ink::Green, "took effect"),
             (Outcome::ClientGone, false) => (Ink::Red, "took effect, caller dead"),
-            (Outcome::Answered, true) => (Ink::Cyan, "known key, no effect"),
+            (Outcome::Answered, true) => (Ink::Magenta, "known key, no effect"),
             (Outcome::ClientGone, true) => (Ink::Red, "known key, caller dead"),
             (Outcome::Reset, _) => (Ink::Red, "reset"),
             (Outcome::Pending, _) => (Ink::Red, "not answered yet"),

@@ -46,6 +46,7 @@ mod recovery_ecommerce;
 mod recovery_interrupted;
 mod recovery_jobs;
 mod recovery_kill;
+mod recovery_lease;
 mod recovery_record;
 mod recovery_restart;
 mod recovery_start;

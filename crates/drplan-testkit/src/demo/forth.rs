@@ -69,7 +69,7 @@ impl Scene {
         let run = self.ended(name, killed, restarted).await?;
         screen.heading("What reached the services, by their own journals");
         run.journals.show(screen);
-        run.journals.show_repeated_keys(screen)?;
+        run.journals.show_repeated_keys(screen);
         screen.pause(3.5).await;
         screen.heading("Checked by records of the cluster, journals, and the API server's audit log");
         let is_true = show(screen, &claims(&self.evidence(&run).await?));

@@ -65,6 +65,9 @@ pub(super) fn refusal(call: &HttpCall, begin: &Url, end: &Url, response: &Respon
     if end != begin {
         message += &format!(" after a redirect to {}", shown(end));
     }
+    if response.status().is_success() {
+        message += ", which successCodes does not list";
+    }
     let retry_after = response
         .headers()
         .get(RETRY_AFTER)

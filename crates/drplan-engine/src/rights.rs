@@ -20,6 +20,7 @@ use crate::{
     object_render::render_object,
     render::{number, plain},
     run::Run,
+    sealed::Sealed,
     task::Task,
     undo::Undo,
 };
@@ -146,6 +147,7 @@ impl Needs {
         purpose: Purpose,
     ) -> Option<Place> {
         let path = run.path(at);
+        self.values_read(run, at, doing, is_rollback, purpose);
         let found = match &doing.work {
             Work::Http(_) => return None,
             Work::Job(_) => guess::known(run, at, is_rollback, |data| {
@@ -188,6 +190,34 @@ impl Needs {
         };
         self.all(&place, verbs, purpose, &path);
         Some(place)
+    }
+
+    /// Secrets and ConfigMaps whose values go into what is sent.
+    fn values_read(
+        &mut self,
+        run: &Run,
+        at: ActionIndex,
+        doing: &Doing,
+        is_rollback: bool,
+        purpose: Purpose,
+    ) {
+        let namespace = &run.snapshot.namespace;
+        let data = guess::any(run, at, is_rollback);
+        // What lands where it must not is a problem of its own.
+        let sealed = Sealed::of(run.sealed_parameters(at), doing, namespace, &data);
+        for source in sealed
+            .ok()
+            .flatten()
+            .into_iter()
+            .flat_map(|sealed| sealed.sources)
+        {
+            let place = Place {
+                kind: kind("v1", source.kind()),
+                namespace: namespace.clone(),
+                names: Some(vec![source.at().name.clone()]),
+            };
+            self.all(&place, &[Verb::Get], purpose, &run.path(at));
+        }
     }
 
     /// An undo by deletion, which sees the object go.

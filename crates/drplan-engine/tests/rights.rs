@@ -47,6 +47,7 @@ fn served(kind: &Kind) -> Option<Served> {
         ("Job", "jobs", true),
         ("Pod", "pods", true),
         ("ConfigMap", "configmaps", true),
+        ("Secret", "secrets", true),
         ("Namespace", "namespaces", false),
         ("Localization", "localizations", true),
         ("Subscription", "subscriptions", true),
@@ -103,6 +104,29 @@ fn calls_need_nothing() {
     check(
         json!([{"name": "call", "type": "HTTP", "http": {"url": "https://a.example"}}]),
         &[],
+    );
+}
+
+#[test]
+fn values_are_read_where_they_are_sent() {
+    let token = json!({"secretKeyRef": {"name": "token", "key": "t"}});
+    let back = json!({"configMapKeyRef": {"name": "texts", "key": "back"}});
+    let http = |fields: Value| {
+        let mut http = json!({"url": "https://a.example", "method": "POST"});
+        http.as_object_mut()
+            .unwrap()
+            .extend(fields.as_object().unwrap().clone());
+        json!({"name": "call", "type": "HTTP", "http": http})
+    };
+    let mut call = http(json!({"headersFrom": [{"name": "Authorization", "valueFrom": token}]}));
+    call["rollback"] = http(json!({"bodyFrom": back}));
+    call["rollback"].as_object_mut().unwrap().remove("name");
+    check(
+        json!([call]),
+        &[
+            "Action: get secrets token in shop",
+            "Undo: get configmaps texts in shop",
+        ],
     );
 }
 

@@ -12,6 +12,7 @@ pub mod executions;
 pub mod fault;
 pub mod health;
 pub mod index;
+pub mod leadership;
 pub mod listen;
 pub mod logging;
 pub mod metrics;

@@ -70,13 +70,15 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
         let (contact, client) = (contact.clone(), client.clone());
         async move { contact.keep_probing(client).await }
     });
-    let events = EventQueue::start(client.clone(), instance());
+    let instance = instance();
+    let events = EventQueue::start(client.clone(), instance.clone());
     let reach = Reach {
         client,
         contact,
         events: events.clone(),
         readiness,
         metrics,
+        instance,
     };
     operator::run(options, reach, ending).await;
     events.drain(EVENTS_DRAIN_TIMEOUT).await;
@@ -87,7 +89,7 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
 /// How long the end waits for events: between the drain timeout of 25 s and the 30 s after which a Pod is killed.
 const EVENTS_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The name of the Pod, which is its host name; events tell by it which process posted them.
+/// The name of the Pod, which is its host name; events and the lease tell by it which process it was.
 fn instance() -> String {
     std::env::var("HOSTNAME")
         .ok()

@@ -20,7 +20,7 @@ use axum::{
 use drplan_api::{DRPlanExecutionStatus, status::ExecutionPhase};
 use drplan_engine::{ActionEvent, Run, Step, action_status};
 use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, histogram::Histogram},
     registry::Registry,
 };
 use tokio::net::TcpListener;
@@ -50,7 +50,6 @@ pub struct Metrics {
     write_seconds: Histograms<1>,
     write_failures: Counters<2>,
     look_failures: Counters<1>,
-    leader: Gauge,
 }
 
 impl Default for Metrics {
@@ -62,7 +61,6 @@ impl Default for Metrics {
             write_seconds: Family::new_with_constructor(|| Histogram::new(WRITE_SECONDS)),
             write_failures: Family::default(),
             look_failures: Family::default(),
-            leader: Gauge::default(),
         };
         metrics.begin_at_zero();
         metrics
@@ -131,11 +129,6 @@ impl Metrics {
         self.look_failures.get_or_create(&[("kind", kind.name())]).inc();
     }
 
-    /// Whether this process acts.
-    pub fn set_leader(&self, leads: bool) {
-        self.leader.set(i64::from(leads));
-    }
-
     /// A write of a status took `duration` and failed or not.
     pub(crate) fn status_written(&self, kind: Kind, duration: Duration, failure: Option<&StoreError>) {
         let kind = kind.name();
@@ -159,11 +152,6 @@ impl Metrics {
         registry.register("status_write_failures", help, self.write_failures.clone());
         let help = "Looks at an object that were broken off and are repeated";
         registry.register("reconcile_failures", help, self.look_failures.clone());
-        registry.register(
-            "leader",
-            "1 while this process acts on executions",
-            self.leader.clone(),
-        );
     }
 }
 

@@ -3,9 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use drplan_actions::{HttpCaller, JobWatch, Performer};
-use drplan_api::{GoDuration, status::Epoch};
+use drplan_api::GoDuration;
 use kube::Client;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, oneshot},
+};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
@@ -16,6 +19,7 @@ use crate::{
     executions::Executions,
     health::Readiness,
     index::{Index, Key},
+    leadership::{Candidate, Leadership},
     metrics::{self, Kind, Metrics},
     options::RunOptions,
     plans,
@@ -45,6 +49,8 @@ pub struct Reach {
     pub readiness: Readiness,
     /// Where it is asked for metrics.
     pub metrics: Option<TcpListener>,
+    /// The name of the Pod, by which the lease shows who holds it.
+    pub instance: String,
 }
 
 /// Runs until `stop`, then drains.
@@ -55,21 +61,35 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
         events,
         readiness,
         metrics,
+        instance,
     } = reach;
     let context = Arc::new(context(options, client, contact, events));
     // Until the end of the drain: that is when somebody wants to see what is left.
     let _scraped = metrics
         .map(|listener| AbortOnDropHandle::new(tokio::spawn(metrics::serve(listener, Arc::clone(&context)))));
     let executions = Executions::new(Arc::clone(&context), stop.clone());
+    let resign = CancellationToken::new();
+    let candidate = options.election.lease().map(|lease| {
+        let (client, leadership) = (context.client.clone(), context.leadership.clone());
+        Candidate::new(client, lease, &instance, options.election.timing(), leadership)
+    });
+    let (warmed, warm) = oneshot::channel();
+    let election = tokio::spawn({
+        let resign = resign.clone();
+        async move {
+            // Nothing is done before everything is known: a run that an earlier process left must be found as such.
+            if let (Ok(()), Some(candidate)) = (warm.await, candidate) {
+                candidate.stand(resign).await;
+            }
+        }
+    });
     let watches = tokio::spawn({
         let (context, executions, stop) = (Arc::clone(&context), executions.clone(), stop.clone());
         async move {
-            // Nothing is done before everything is known: a run that an earlier process left must be found as such.
             let warm = || {
-                executions.claim_all();
-                context.metrics.set_leader(true);
                 readiness.set_ready();
-                tokio::spawn(work(Arc::clone(&context), executions.clone(), stop));
+                let _ = warmed.send(());
+                tokio::spawn(act(Arc::clone(&context), executions.clone(), stop));
             };
             tokio::join!(
                 watch::watch_all(&context, warm),
@@ -79,8 +99,12 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
     });
     stop.cancelled().await;
     executions.drain(context.settings.drain_timeout).await;
-    context.metrics.set_leader(false);
+    // Only now: what was in flight is recorded.
+    resign.cancel();
     watches.abort();
+    if let Err(error) = election.await {
+        tracing::error!(error = %error, "the election ended early");
+    }
 }
 
 fn context(options: &RunOptions, client: Client, contact: Contact, events: EventQueue) -> Context {
@@ -118,15 +142,36 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
         contact,
         metrics,
         reviews: Reviews::default(),
-        // Leadership has no part in it yet: every process is of the same term.
-        epoch: Epoch {
-            process: uuid::Uuid::new_v4().to_string(),
-            lease_transitions: 0,
+        leadership: match options.election.leader_elect {
+            false => Leadership::alone(),
+            true => Leadership::elected(),
         },
         plan_locks: PlanLocks::default(),
         running_places: Arc::new(Semaphore::new(settings.max_running)),
         http_places: Arc::new(Semaphore::new(settings.max_http)),
         settings,
+    }
+}
+
+/// Acts in every term that this process has, until `stop`.
+async fn act(context: Arc<Context>, executions: Executions, stop: CancellationToken) {
+    let leadership = context.leadership.clone();
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = leadership.begun() => {}
+        }
+        executions.claim_all();
+        let term = stop.child_token();
+        let working = work(Arc::clone(&context), executions.clone(), term.clone());
+        let ending = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = leadership.ended() => {}
+            }
+            term.cancel();
+        };
+        tokio::join!(working, ending);
     }
 }
 

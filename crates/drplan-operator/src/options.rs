@@ -1,10 +1,14 @@
 //! The command line.
 
+mod election;
+
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable, error::ErrorKind};
 use drplan_actions::{Destination, Destinations, HttpProxy, HttpSettings, PinnedHost, Trusted};
 use drplan_api::GoDuration;
+
+pub use election::ElectionOptions;
 
 use crate::{listen::Listen, logging::LogLevel};
 
@@ -134,6 +138,10 @@ pub struct RunOptions {
     #[arg(long, env, value_name = "FILE", value_parser = trusted)]
     pub http_ca: Option<Trusted>,
 
+    /// Which of several processes acts.
+    #[command(flatten)]
+    pub election: ElectionOptions,
+
     /// Let plans without a serviceAccountName act with the operator's own rights
     ///
     /// For demos and clusters of a single tenant: whoever may create a plan then has the operator's rights.
@@ -193,21 +201,30 @@ impl Options {
 
     /// The same, if its flags go together.
     fn checked(self) -> Result<Self, clap::Error> {
-        if let Command::Run(options) = &self.command
-            && let Some(both) = options
-                .http_allow
-                .iter()
-                .find(|allowed| options.http_deny.contains(allowed))
-        {
-            let message =
-                format!("{both} stands in --http-allow and in --http-deny; take it out of one of them");
-            return Err(Self::command().error(clap::error::ErrorKind::ArgumentConflict, message));
+        let problems = match &self.command {
+            Command::Run(options) => options.problems(),
+            Command::Crds => Vec::new(),
+        };
+        if problems.is_empty() {
+            return Ok(self);
         }
-        Ok(self)
+        Err(Self::command().error(ErrorKind::ArgumentConflict, problems.join("\n")))
     }
 }
 
 impl RunOptions {
+    /// What flags that are right one by one say together and must not.
+    fn problems(&self) -> Vec<String> {
+        let both = self
+            .http_allow
+            .iter()
+            .filter(|allowed| self.http_deny.contains(allowed));
+        let both = both.map(|both| {
+            format!("{both} stands in --http-allow and in --http-deny; take it out of one of them")
+        });
+        both.chain(self.election.problems()).collect()
+    }
+
     /// How HTTP actions are sent.
     pub fn http_settings(&self) -> HttpSettings {
         HttpSettings {
@@ -309,6 +326,33 @@ mod tests {
             Command::Run(options) => Ok(*options),
             Command::Crds => panic!("`run` is what was asked"),
         }
+    }
+
+    #[test]
+    fn an_election_is_off_by_default_has_the_times_of_kubernetes_and_none_that_let_two_lead() {
+        let options = parse(&[]).unwrap();
+        assert_eq!(options.election.lease(), None);
+        let options = parse(&["--leader-elect"]).unwrap();
+        let lease = options.election.lease().unwrap();
+        assert_eq!(
+            (lease.namespace.as_str(), lease.name.as_str()),
+            ("drplan-system", "drplan-operator")
+        );
+        let timing = options.election.timing();
+        let seconds =
+            [timing.lease_duration, timing.renew_deadline, timing.retry_period].map(|one| one.as_secs());
+        assert_eq!(seconds, [15, 10, 2]);
+        let wrong = [
+            "--leader-elect",
+            "--leader-elect-lease-duration=5s",
+            "--leader-elect-retry-period=10s",
+        ];
+        let error = parse(&wrong).unwrap_err().to_string();
+        assert!(
+            error.contains("two processes lead at once") && error.contains("ends the term"),
+            "{error}"
+        );
+        assert!(parse(&wrong[1..]).is_ok());
     }
 
     /// Covers EC-2.

@@ -105,6 +105,8 @@ pub struct Glance {
     pub completion_time: Option<String>,
     /// The process that acts on it, as stored.
     pub process: Option<String>,
+    /// How often the lease had changed hands when that process got it.
+    pub lease_transitions: Option<u64>,
     /// Whether a Revert has undone it wholly.
     pub is_undone: bool,
 }
@@ -135,6 +137,7 @@ impl<'de> Visitor<'de> for GlanceVisitor {
                 "epoch" => {
                     let epoch = map.next_value::<Value>()?;
                     glance.process = epoch.get("process").and_then(Value::as_str).map(str::to_owned);
+                    glance.lease_transitions = epoch.get("leaseTransitions").and_then(Value::as_u64);
                     continue;
                 }
                 "undone" => {

@@ -54,6 +54,11 @@ pub(super) fn known(
     Ok(Place { names, ..one })
 }
 
+/// What the templates of the action at `at` may see.
+pub(super) fn any(run: &Run, at: ActionIndex, is_rollback: bool) -> Value {
+    guessed(run, at, is_rollback, &GUESSES[0])
+}
+
 /// What the templates of the action at `at` see, with `guess` for what is not known.
 fn guessed(run: &Run, at: ActionIndex, is_rollback: bool, guess: &Guess) -> Value {
     let time = Time::from_millis(guess.time);

@@ -101,6 +101,8 @@ impl Collector for GaugeCollector {
             "The flag --max-http",
             number(settings.max_http),
         )?;
+        let leads = number(usize::from(context.leadership.leads()));
+        out.one("leader", "1 while this process acts on executions", leads)?;
         let queues = [
             (Kind::Workflow, context.queues.workflows.len()),
             (Kind::Plan, context.queues.plans.len()),

@@ -212,7 +212,7 @@ async fn what_cannot_be_read_now_is_tried_again_and_what_is_wrong_is_not() {
         "read Secret shop/db",
     )
     .await;
-    check(0, Value::Null, FailureKind::NotRead, "within 2s").await;
+    check(0, Value::Null, FailureKind::NotRead, "within 2").await;
     check(
         500,
         refusing(500, "InternalError"),

@@ -5,6 +5,7 @@
 //! sends it, and goes nowhere else. So that both renderings differ in nothing but values, no template may decide
 //! anything by such a value, and it may land only where it is data.
 
+mod host;
 mod landing;
 
 use std::collections::{BTreeMap, BTreeSet};

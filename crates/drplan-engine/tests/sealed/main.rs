@@ -35,9 +35,10 @@ fn from_secret() -> Value {
 }
 
 fn compiled(parameters: Value, params: Value, action: Value) -> Result<Compiled, Vec<String>> {
-    let actions = match action {
-        Value::Array(_) => action,
-        one => json!([one]),
+    let actions = if action.is_array() {
+        action
+    } else {
+        json!([action])
     };
     let workflow = json!({"parameters": parameters, "actions": actions});
     let workflow = normalise_workflow(&serde_json::from_value(workflow).unwrap());

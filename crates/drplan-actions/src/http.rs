@@ -26,6 +26,7 @@ pub use pinned::{BadPinnedHost, PinnedHost};
 pub use proxy::{BadHttpProxy, HttpProxy};
 pub use trusted::{BadTrusted, Trusted};
 
+use crate::mask::Mask;
 use answer::Answer;
 use clients::Clients;
 use request::Prepared;
@@ -66,20 +67,20 @@ impl HttpCaller {
         }
     }
 
-    /// Sends `call` once, within its timeout, and tells what came back.
+    /// Sends `call` once, within its timeout, and tells what came back; of a body without what `mask` hides.
     ///
     /// # Guarantees
     /// Every call has a connection of its own and is never sent again by a library: a request that a server may have
     /// seen is seen once. A status that means success counts once the answer is complete, or longer than is ever
     /// read; any other status counts at once.
-    pub async fn call(&self, identity: &EffectIdentity, call: &HttpCall) -> Outcome {
+    pub(crate) async fn call(&self, identity: &EffectIdentity, call: &HttpCall, mask: &Mask) -> Outcome {
         let result = async {
             let url = request::url(&call.url)?;
             let first = request::build(identity, call, &url)?;
             let started = Instant::now();
             let timeout = Duration::from_millis(call.timeout.as_millis());
             let mut status = None;
-            match tokio::time::timeout(timeout, self.exchange(call, first, &mut status)).await {
+            match tokio::time::timeout(timeout, self.exchange(call, mask, first, &mut status)).await {
                 Ok(answer) => Ok(answer?.outcome(started.elapsed())),
                 Err(_) => Err(failure::timed_out(call, &url, status)),
             }
@@ -92,6 +93,7 @@ impl HttpCaller {
     async fn exchange(
         &self,
         call: &HttpCall,
+        mask: &Mask,
         first: Prepared,
         status: &mut Option<u16>,
     ) -> Result<Answer, Failure> {
@@ -112,7 +114,7 @@ impl HttpCaller {
             return Err(answer::refusal(call, &begin, &end, &response));
         }
         *status = Some(code);
-        let body = answer::read(response)
+        let body = answer::read(response, mask)
             .await
             .map_err(|error| failure::cut_off(call, &begin, code, &error))?;
         Ok(Answer {

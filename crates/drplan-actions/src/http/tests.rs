@@ -4,6 +4,7 @@ mod egress;
 mod failures;
 mod pinned;
 mod redirects;
+mod sealed;
 mod server;
 mod tls;
 
@@ -15,6 +16,7 @@ use server::{Server, Then, answer};
 use tokio::io::AsyncWriteExt;
 
 use super::{HttpCaller, HttpSettings};
+use crate::mask::Mask;
 
 /// Long enough for any exchange on loopback; no test waits for it.
 const LONG: GoDuration = GoDuration::from_secs(60);
@@ -40,6 +42,7 @@ fn call(method: &str, url: &str) -> HttpCall {
         insecure_skip_verify: false,
         keep_body: false,
         timeout: LONG,
+        sealed: None,
     }
 }
 
@@ -53,7 +56,7 @@ fn post(url: &str) -> HttpCall {
 
 async fn outcome(call: &HttpCall) -> Outcome {
     HttpCaller::new(HttpSettings::default())
-        .call(&identity(), call)
+        .call(&identity(), call, &Mask::default())
         .await
 }
 
@@ -157,7 +160,11 @@ async fn success_is_2xx_or_what_the_author_lists() {
             (FailureKind::HttpStatus, Some(code)),
             "with {codes:?}"
         );
-        let expect = format!("POST {} answered {code}", server.url(&format!("/{code}")));
+        let why = match code {
+            200..300 => ", which successCodes does not list",
+            _ => "",
+        };
+        let expect = format!("POST {} answered {code}{why}", server.url(&format!("/{code}")));
         assert_eq!(failure.message, expect);
     };
     check(200, &[], true).await;
@@ -220,7 +227,9 @@ async fn calls_never_share_a_connection_that_a_server_may_be_closing() {
     .await;
     let caller = HttpCaller::new(HttpSettings::default());
     for number in 1..=5 {
-        let outcome = caller.call(&identity(), &post(&server.url("/"))).await;
+        let outcome = caller
+            .call(&identity(), &post(&server.url("/")), &Mask::default())
+            .await;
         assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
         assert_eq!(
             (server.connections(), server.requests().await.len()),

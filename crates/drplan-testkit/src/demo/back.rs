@@ -101,7 +101,7 @@ fn tell(screen: &Screen, run: &Run, revert: &Revert) {
     }
     for (why, paths) in skipped {
         let text = format!("{} calls, because {why}:", paths.len());
-        screen.item(Ink::Cyan, "skipped", &text);
+        screen.item(Ink::Magenta, "skipped", &text);
         for path in paths {
             screen.line(format!("           {path}"));
         }

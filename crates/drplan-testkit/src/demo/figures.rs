@@ -73,7 +73,7 @@ impl Figures {
         row("writes of the record", &|column| column.writes.to_string());
         let name = screen.ink(Ink::Dim, format!("{:<24}", "kill -9 to going on"));
         screen.line(format!(
-            "  {name}  {:.2} s until another operator was started, then {:.2} s",
+            "  {name}  {:.2} s until a new operator began, then {:.2} s",
             self.dead, self.went_on
         ));
     }

@@ -69,7 +69,7 @@ impl Scene {
         let run = self.ended(name, killed, restarted).await?;
         screen.heading("What reached the services, by their own journals");
         run.journals.show(screen);
-        run.journals.show_repeated_keys(screen)?;
+        run.journals.show_repeated_keys(screen);
         screen.pause(3.5).await;
         screen.heading("Checked by records of the cluster, journals, and the API server's audit log");
         let is_true = show(screen, &claims(&self.evidence(&run).await?));
@@ -212,6 +212,13 @@ impl Scene {
                 seconds(restarted, ready)
             ),
         );
+        let journals = self.journals();
+        for again in journals.calls().iter().filter(|call| call.is_repeat) {
+            screen.at(
+                again.arrived,
+                format!("the call for {} arrived again, under the same key", about(again)),
+            );
+        }
         screen.pause(2.0).await;
         Ok(restarted)
     }

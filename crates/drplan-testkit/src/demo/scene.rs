@@ -93,8 +93,7 @@ impl Scene {
         let databases = Service::start(&authority, "database admin API", "db-admin-api.example.com").await?;
         let on_call = Service::start(&authority, "on-call webhook", "oncall.example.com").await?;
         for service in [&databases, &on_call] {
-            let what = format!("stands in for https://{}, and keeps a journal", service.host);
-            screen.entry(service.name, what);
+            screen.entry(service.name, format!("a stand-in for https://{}", service.host));
         }
         let certificate = control_plane.dir().join("services.pem");
         std::fs::write(&certificate, authority.certificate())?;

@@ -24,7 +24,7 @@ pub(super) struct Screen {
     zero: OnceLock<Timestamp>,
 }
 
-/// How a word is shown. Only colours that are legible on black and on white.
+/// How a word is shown. Only colours that are legible on black and on white, and nothing that colour alone says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ink {
     /// As it is.
@@ -36,7 +36,7 @@ pub(super) enum Ink {
     /// What went well.
     Green,
     /// What is to be noticed.
-    Cyan,
+    Magenta,
     /// What went wrong, or was broken on purpose.
     Red,
 }
@@ -48,7 +48,7 @@ impl Ink {
             Self::Bold => "1",
             Self::Dim => "2",
             Self::Green => "32",
-            Self::Cyan => "36",
+            Self::Magenta => "35",
             Self::Red => "1;31",
         }
     }
@@ -123,7 +123,7 @@ impl Screen {
         self.line(format!(
             "  {} {}",
             self.ink(Ink::Dim, "$"),
-            self.ink(Ink::Cyan, text)
+            self.ink(Ink::Bold, text)
         ));
     }
 

@@ -1,6 +1,5 @@
 //! The services that the plan calls, played by stand-ins, and their journals.
 
-use anyhow::Context;
 use serde_json::Value;
 
 use super::screen::{Ink, Screen};
@@ -99,28 +98,22 @@ impl Journals {
     }
 
     /// Prints in full each key that came more than once.
-    pub(super) fn show_repeated_keys(&self, screen: &Screen) -> anyhow::Result<()> {
+    pub(super) fn show_repeated_keys(&self, screen: &Screen) {
         for call in self.calls().iter().filter(|call| call.is_repeat) {
             let number = self.number(key(call));
-            let first = self.calls().into_iter().find(|first| key(first) == key(call));
-            let first = first.context("what is repeated has come before")?;
-            screen.line(format!(
-                "  {}",
-                screen.ink(
-                    Ink::Cyan,
-                    format!("Key {number} was sent twice, because of the kill, and took effect once:")
-                )
-            ));
-            screen.line(format!("    {}", key(&first)));
+            let text = format!("Key {number} was sent twice, because of the kill, and took effect once.");
+            screen.line(format!("  {}", screen.ink(Ink::Magenta, text)));
+            let (uid, path) = key(call).split_once('/').unwrap_or_default();
+            screen.say("It is the run's UID and the action's path:");
+            screen.line(format!("    {uid}/\n    {path}"));
         }
-        Ok(())
     }
 
     fn show_call(&self, screen: &Screen, call: &Recorded) {
         let (ink, outcome) = match (call.outcome, call.is_repeat) {
             (Outcome::Answered, false) => (Ink::Green, "took effect"),
             (Outcome::ClientGone, false) => (Ink::Red, "took effect, caller dead"),
-            (Outcome::Answered, true) => (Ink::Cyan, "known key, no effect"),
+            (Outcome::Answered, true) => (Ink::Magenta, "known key, no effect"),
             (Outcome::ClientGone, true) => (Ink::Red, "known key, caller dead"),
             (Outcome::Reset, _) => (Ink::Red, "reset"),
             (Outcome::Pending, _) => (Ink::Red, "not answered yet"),

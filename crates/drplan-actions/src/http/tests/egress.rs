@@ -12,6 +12,8 @@ use std::{
 use drplan_engine::effect::{Failure, FailureKind, HttpCall, Outcome};
 use tokio::io::AsyncWriteExt;
 
+use crate::mask::Mask;
+
 use super::{
     super::{HttpCaller, HttpSettings, resolver::Lookup},
     answered, call, failure, identity, post,
@@ -46,7 +48,7 @@ fn rebinding(settings: HttpSettings, first: &[IpAddr], then: &[IpAddr]) -> (Http
 }
 
 async fn refused(caller: &HttpCaller, call: &HttpCall) -> Failure {
-    let outcome = caller.call(&identity(), call).await;
+    let outcome = caller.call(&identity(), call, &Mask::default()).await;
     let Outcome::Failed(failure) = outcome else {
         panic!("{outcome:?}")
     };
@@ -54,7 +56,7 @@ async fn refused(caller: &HttpCaller, call: &HttpCall) -> Failure {
 }
 
 async fn succeeds(caller: &HttpCaller, call: &HttpCall) {
-    let outcome = caller.call(&identity(), call).await;
+    let outcome = caller.call(&identity(), call, &Mask::default()).await;
     assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
 }
 

@@ -5,6 +5,8 @@ use std::io::Write;
 use drplan_engine::effect::{Failure, FailureKind, HttpCall, Outcome};
 use tokio::io::AsyncWriteExt;
 
+use crate::mask::Mask;
+
 use super::{
     super::{HttpCaller, HttpSettings, Trusted},
     call, identity, post,
@@ -28,7 +30,9 @@ fn trusting(pem: &str) -> Trusted {
 }
 
 async fn outcome(settings: HttpSettings, call: &HttpCall) -> Outcome {
-    HttpCaller::new(settings).call(&identity(), call).await
+    HttpCaller::new(settings)
+        .call(&identity(), call, &Mask::default())
+        .await
 }
 
 async fn failure(settings: HttpSettings, call: &HttpCall) -> Failure {

@@ -126,7 +126,7 @@ fn seen_in_reverse(evidence: &Evidence) -> Claim {
         undo_of_later < undo_of_earlier
     });
     Claim::new(
-        format!("the world saw it in reverse, last first: {pairs} pairs compared"),
+        format!("seen from outside it went in reverse, last first: {pairs} pairs compared"),
         wrong.is_empty() && pairs > 0 && seen.len() == expected,
         wrong,
     )
@@ -395,8 +395,8 @@ mod tests {
         let mut evidence = all_is_well();
         missing(&mut evidence);
         assert_eq!(untrue(&evidence).len(), 2);
-        check(|e| e.calls[1].arrived = at(9), "the world saw it in reverse");
-        check(|e| e.asked[0].arrived = at(13), "the world saw it in reverse");
+        check(|e| e.calls[1].arrived = at(9), "seen from outside");
+        check(|e| e.asked[0].arrived = at(13), "seen from outside");
         let early = |e: &mut Evidence| {
             let begun = ActionStatus {
                 start_time: Timestamp::from_second(11).ok().map(Time::new),

@@ -84,8 +84,14 @@ fn install() -> anyhow::Result<String> {
     let of_helm = ["helm.sh/chart:", "app.kubernetes.io/managed-by:", "# Source:"];
     let mut lines: Vec<&str> = Vec::new();
     for line in rendered.lines().map(str::trim_end) {
-        let is_repeated = matches!((lines.last(), line), (Some(&"---") | Some(&""), "---" | ""));
-        if !is_repeated && !of_helm.iter().any(|start| line.trim_start().starts_with(start)) {
+        if of_helm.iter().any(|start| line.trim_start().starts_with(start)) {
+            continue;
+        }
+        // Templates leave empty lines and empty documents.
+        while line == "---" && lines.last().is_some_and(|last| ["", "---"].contains(last)) {
+            lines.pop();
+        }
+        if !(line.is_empty() && lines.last() == Some(&"---")) {
             lines.push(line);
         }
     }

@@ -29,7 +29,7 @@
   verbs: [list, watch]
 # Whether the plan's ServiceAccount has the rights that the plan needs, asked before the plan runs.
 - apiGroups: [authorization.k8s.io]
-  resources: [{{ if .Values.namespaces }}localsubjectaccessreviews{{ else }}subjectaccessreviews{{ end }}]
+  resources: [localsubjectaccessreviews{{ if not .Values.namespaces }}, subjectaccessreviews{{ end }}]
   verbs: [create]
 {{- with .Values.rbac.extraRules }}
 # Of your own.

@@ -38,6 +38,8 @@ pub struct OperatorLaunch {
     pub program: Option<PathBuf>,
     /// The user, if [`crate::TestNamespace::launch_operator`] gives it what the chart would give it.
     pub(crate) chart_user: Option<String>,
+    /// Whether it is given that for all namespaces, also where the operator is limited to some.
+    pub(crate) everywhere: bool,
 }
 
 impl OperatorLaunch {
@@ -51,6 +53,7 @@ impl OperatorLaunch {
             operator_identity: true,
             program: None,
             chart_user: None,
+            everywhere: false,
         }
     }
 
@@ -66,6 +69,13 @@ impl OperatorLaunch {
     pub fn kubeconfig(mut self, kubeconfig: impl Into<PathBuf>) -> Self {
         self.kubeconfig = kubeconfig.into();
         self.chart_user = None;
+        self
+    }
+
+    /// With the rights that the chart gives for all namespaces, which outlive any one of them.
+    #[must_use]
+    pub fn rights_everywhere(mut self) -> Self {
+        self.everywhere = true;
         self
     }
 

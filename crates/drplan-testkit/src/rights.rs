@@ -48,6 +48,9 @@ impl Grantee<'_> {
             .chain(further)
             .map(str::to_owned)
             .collect();
+        if launch.everywhere {
+            namespaces.clear();
+        }
         if !namespaces.is_empty() {
             namespaces.extend(before.into_iter().flatten());
         }

@@ -15,6 +15,7 @@ use crate::{
     queue::WorkQueue,
     raw::Raw,
     store::Store,
+    turns::Turns,
 };
 
 /// What every part of the operator shares, behind an `Arc`.
@@ -37,6 +38,8 @@ pub struct Context {
     pub epoch: Epoch,
     /// Plans whose status is being written.
     pub plan_locks: PlanLocks,
+    /// Whose turn it is to write.
+    pub turns: Turns,
     /// Places for running executions.
     pub running_places: Arc<Semaphore>,
     /// Places for HTTP calls.

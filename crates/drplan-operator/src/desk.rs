@@ -161,7 +161,7 @@ async fn try_lock(
     fault::point("before-plan-finalizer").await;
     if !has_finalizer(&meta) {
         let patch = json!({"finalizers": finalizers(&meta, true)});
-        meta = context.stores.plans.merge_metadata(&meta, patch).await?.metadata;
+        meta = context.stores.plans.merge_metadata(&meta, patch).await?;
     }
     fault::point("after-plan-finalizer").await;
     let now = clock::now();
@@ -244,7 +244,7 @@ async fn try_release(context: &Context, end: &End) -> Result<(), StoreError> {
     let before = status.clone();
     enter_end(&mut status, end);
     if status != before {
-        meta = context.stores.plans.put_status(&meta, &status).await?.metadata;
+        meta = context.stores.plans.put_status(&meta, &status).await?;
     }
     // Here and not below: a look at a plan whose lock is being taken would try the same on a version that is gone.
     fault::point("before-plan-unfinalized").await;

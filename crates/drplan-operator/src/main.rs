@@ -16,6 +16,7 @@ use drplan_operator::{
     logging, operator,
     options::{Command, Options, RunOptions},
     shutdown,
+    turns::Turns,
 };
 
 fn main() -> ExitCode {
@@ -64,8 +65,9 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
         let (contact, client) = (contact.clone(), client.clone());
         async move { contact.keep_probing(client).await }
     });
-    let events = EventQueue::start(client.clone(), instance());
-    operator::run(options, client, contact, events.clone(), readiness, ending).await;
+    let turns = Turns::default();
+    let events = EventQueue::start(client.clone(), instance(), turns.clone());
+    operator::run(options, client, contact, events.clone(), turns, readiness, ending).await;
     events.drain(EVENTS_DRAIN_TIMEOUT).await;
     tracing::info!("ended");
     Ok(())

@@ -20,6 +20,7 @@ use crate::{
     plans,
     queue::WorkQueue,
     store::{Store, StoreError},
+    turns::Turns,
     watch, workflows,
 };
 
@@ -31,16 +32,17 @@ const EXECUTIONS_AT_ONCE: usize = 32;
 /// The wait before a look that failed is repeated.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Runs until `stop`, then drains. `client` and `contact` belong together.
+/// Runs until `stop`, then drains. `client` and `contact` belong together, and `events` yield to `turns`.
 pub async fn run(
     options: &RunOptions,
     client: Client,
     contact: Contact,
     events: EventQueue,
+    turns: Turns,
     readiness: Readiness,
     stop: CancellationToken,
 ) {
-    let context = Arc::new(context(options, client, contact, events));
+    let context = Arc::new(context(options, client, contact, events, turns));
     let executions = Executions::new(Arc::clone(&context), stop.clone());
     let watches = tokio::spawn({
         let (context, executions, stop) = (Arc::clone(&context), executions.clone(), stop.clone());
@@ -62,7 +64,13 @@ pub async fn run(
     watches.abort();
 }
 
-fn context(options: &RunOptions, client: Client, contact: Contact, events: EventQueue) -> Context {
+fn context(
+    options: &RunOptions,
+    client: Client,
+    contact: Contact,
+    events: EventQueue,
+    turns: Turns,
+) -> Context {
     let duration = |duration: GoDuration| Duration::from_millis(duration.as_millis());
     let settings = Settings {
         namespaces: options.namespaces.clone(),
@@ -104,6 +112,7 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
             lease_transitions: 0,
         },
         plan_locks: PlanLocks::default(),
+        turns,
         running_places: Arc::new(Semaphore::new(settings.max_running)),
         http_places: Arc::new(Semaphore::new(settings.max_http)),
         settings,

@@ -10,6 +10,7 @@ use drplan_engine::{
     ActionIndex, IllegalTransition, Inquiry, Kept, Observed, Run, Step, WaitingOn, advance, derive,
     effect::{ActionEffect, Command},
 };
+use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::Instant,
@@ -20,12 +21,14 @@ use crate::{
     clock::{self, RunClock},
     contact::Gap,
     context::{Context, Settings},
+    events::execution_reference,
     execution::{
         orders::{Orders, is_ordered},
         under_way::{Notice, Performer, UnderWay},
     },
     index::Card,
     record::Record,
+    turns::Turn,
 };
 
 use storing::Persisted;
@@ -51,6 +54,10 @@ pub struct Drive {
     is_stored: bool,
     /// Held while the run lives.
     _place: Option<OwnedSemaphorePermit>,
+    /// The turn for the next write, while it is this run's.
+    turn: Turn,
+    /// The run, as its events name it.
+    regarding: Arc<ObjectReference>,
     cards: watch::Receiver<Arc<Card>>,
     gaps: watch::Receiver<Gap>,
     under_way: UnderWay,
@@ -82,18 +89,19 @@ pub enum Driven {
 }
 
 impl Drive {
-    /// A run that begins: `status` is its first, not yet stored.
+    /// A run that begins: `status` is its first, not yet stored. It is still its turn to begin.
     pub fn begin(
         context: Arc<Context>,
         record: Record,
         status: DRPlanExecutionStatus,
         run: Run,
         kept: Kept,
-        place: Option<OwnedSemaphorePermit>,
+        (place, turn): (Option<OwnedSemaphorePermit>, Turn),
         cards: watch::Receiver<Arc<Card>>,
     ) -> Self {
         let mut drive = Self::go_on(context, record, status, Some(run), kept, place, cards);
         drive.is_stored = false;
+        drive.turn = turn;
         drive
     }
 
@@ -115,6 +123,8 @@ impl Drive {
             gaps,
             clock,
             context,
+            turn: None,
+            regarding: execution_reference(&record.meta),
             record,
             status,
             run,
@@ -169,7 +179,18 @@ impl Drive {
             };
             let changed = step.status != self.status || !self.is_stored;
             if changed {
-                match self.persist(&step).await {
+                if self.turn.is_none() {
+                    self.turn = self.context.turns.step().await;
+                    if self.under_way.has_arrivals() {
+                        // One write holds what came while this one waited.
+                        continue;
+                    }
+                }
+                let persisted = self.persist(&step).await;
+                if !step.status.phase.is_terminal() {
+                    self.turn = None;
+                }
+                match persisted {
                     Persisted::Yes => {}
                     Persisted::Overtaken => {
                         self.in_doubt = true;
@@ -182,6 +203,8 @@ impl Drive {
                         continue;
                     }
                 }
+            } else {
+                self.turn = None;
             }
             self.under_way.clear_results();
             if !step.effects.is_empty() && !self.is_proven(&step.effects) {
@@ -403,6 +426,7 @@ impl Drive {
 
     /// Waits a little after an API server that did not answer; what arrives meanwhile is kept.
     async fn rest(&mut self, stop: &CancellationToken) {
+        self.turn = None;
         self.places.clear();
         let until = Instant::now() + self.backoff;
         self.backoff = (self.backoff * 2).min(BACKOFF.1);

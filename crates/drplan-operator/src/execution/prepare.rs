@@ -214,7 +214,7 @@ impl Starting {
             status,
             run,
             kept,
-            self.place.take(),
+            (self.place.take(), self.turn.take()),
             self.cards.clone(),
         );
         Look::Ready(Box::new(drive))
@@ -253,17 +253,17 @@ impl Starting {
         }
         fault::point("before-metadata").await;
         let executions = &self.context.stores.executions;
-        let mut meta = record.meta.clone();
+        let mut looked_at = record.clone();
         for _ in 0..EDITS_MAX {
             let patch = json!({
                 "annotations": {labels::STARTED_UID: record.uid()},
                 "labels": wanted,
-                "finalizers": finalizers(&meta, true),
+                "finalizers": finalizers(&looked_at.meta, true),
             });
-            match executions.merge_metadata(&meta, patch).await {
-                Ok(raw) => {
+            match executions.merge_metadata(&looked_at.meta, patch).await {
+                Ok(meta) => {
                     fault::point("after-metadata").await;
-                    return Ok(Record::of(raw));
+                    return Ok(Record { meta, ..looked_at });
                 }
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error),
@@ -277,7 +277,7 @@ impl Starting {
             if !newer.asks_the_same_as(record) {
                 return Err(StoreError::Conflict);
             }
-            meta = newer.meta;
+            looked_at = newer;
         }
         Err(StoreError::Conflict)
     }

@@ -21,6 +21,7 @@ use crate::{
     record::{Progress, Record, Recorded, execution_labels},
     says,
     store::StoreError,
+    turns::Turn,
 };
 
 /// How long an execution waits for a plan or workflow that does not exist.
@@ -68,12 +69,17 @@ pub async fn start(
     let mut starting = Starting {
         context: Arc::clone(context),
         place: None,
+        turn: None,
         missing_since: None,
         cards: cards.clone(),
     };
     let mut backoff = BACKOFF.0;
     while !stop.is_cancelled() {
         cards.mark_unchanged();
+        starting.turn = tokio::select! {
+            turn = context.turns.begin() => turn,
+            () = stop.cancelled() => break,
+        };
         let pause = match starting.look(key, uid).await {
             Ok(None) => return Begun::Over(None),
             Ok(Some((record, Look::Over))) => return Begun::Over(record.meta.resource_version),
@@ -86,6 +92,7 @@ pub async fn start(
             },
             Err(error) => after(&error, &mut backoff),
         };
+        starting.turn = None;
         let place = async {
             match starting.place {
                 None => Arc::clone(&context.running_places).acquire_owned().await.ok(),
@@ -117,6 +124,7 @@ fn after(error: &StoreError, backoff: &mut Duration) -> Duration {
 pub(super) struct Starting {
     pub(super) context: Arc<Context>,
     pub(super) place: Option<OwnedSemaphorePermit>,
+    pub(super) turn: Turn,
     missing_since: Option<Instant>,
     pub(super) cards: watch::Receiver<Arc<Card>>,
 }
@@ -227,10 +235,8 @@ impl Starting {
         }
         let executions = &self.context.stores.executions;
         let patch = json!({"labels": wanted});
-        executions
-            .merge_metadata(&record.meta, patch)
-            .await
-            .map(Record::of)
+        let meta = executions.merge_metadata(&record.meta, patch).await?;
+        Ok(Record { meta, ..record })
     }
 
     /// Writes what was decided. True if the execution has ended by it.
@@ -281,7 +287,7 @@ impl Starting {
         derive(&mut status, now);
         let record = self.label(record).await?;
         fault::point("before-end").await;
-        let raw = self
+        let meta = self
             .context
             .stores
             .executions
@@ -304,7 +310,12 @@ impl Starting {
             "{}",
             status.message
         );
-        finish::finish(&self.context, &Record::of(raw), None).await?;
+        let ended = Record {
+            meta,
+            status: Recorded::Started(Box::new(status)),
+            ..record
+        };
+        finish::finish(&self.context, &ended, None).await?;
         Ok(true)
     }
 }

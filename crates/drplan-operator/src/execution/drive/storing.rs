@@ -103,6 +103,7 @@ impl Drive {
         tell(
             &self.context,
             &self.record,
+            &self.regarding,
             &self.status.plan,
             &step.announcements,
         );

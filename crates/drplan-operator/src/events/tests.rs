@@ -193,7 +193,7 @@ async fn events_yield_to_writes_until_the_queue_is_half_full_or_closed() {
     let under_way = async |notes: usize, busy: bool, close: bool| {
         let server = Server::always(0);
         let turns = Turns::default();
-        let turn = if busy { turns.step().await } else { None };
+        let turn = if busy { Some(turns.step().await) } else { None };
         let queue = EventQueue::start_sized(server.client(), "operator-0".to_owned(), turns, 20);
         for number in 0..notes {
             queue.push(note(&number.to_string()));

@@ -55,7 +55,7 @@ pub struct Drive {
     /// Held while the run lives.
     _place: Option<OwnedSemaphorePermit>,
     /// The turn for the next write, while it is this run's.
-    turn: Turn,
+    turn: Option<Turn>,
     /// The run, as its events name it.
     regarding: Arc<ObjectReference>,
     cards: watch::Receiver<Arc<Card>>,
@@ -96,7 +96,7 @@ impl Drive {
         status: DRPlanExecutionStatus,
         run: Run,
         kept: Kept,
-        (place, turn): (Option<OwnedSemaphorePermit>, Turn),
+        (place, turn): (Option<OwnedSemaphorePermit>, Option<Turn>),
         cards: watch::Receiver<Arc<Card>>,
     ) -> Self {
         let mut drive = Self::go_on(context, record, status, Some(run), kept, place, cards);
@@ -149,8 +149,11 @@ impl Drive {
     pub async fn drive(mut self, stop: &CancellationToken) -> Driven {
         self.take_orders().await;
         loop {
-            for notice in self.under_way.collect() {
-                self.heed(notice);
+            self.collect();
+            if self.turn.is_none() && self.under_way.has_results() && !self.in_doubt {
+                // A write follows. What comes while its turn is awaited is in it, and nothing is decided before.
+                self.turn = Some(self.context.turns.step().await);
+                self.collect();
             }
             if stop.is_cancelled() {
                 self.under_way.leave_jobs();
@@ -180,9 +183,9 @@ impl Drive {
             let changed = step.status != self.status || !self.is_stored;
             if changed {
                 if self.turn.is_none() {
-                    self.turn = self.context.turns.step().await;
+                    self.turn = Some(self.context.turns.step().await);
                     if self.under_way.has_arrivals() {
-                        // One write holds what came while this one waited.
+                        // One write holds both.
                         continue;
                     }
                 }
@@ -233,6 +236,13 @@ impl Drive {
             if !self.in_doubt {
                 self.wait(&step.waiting_on, step.wake_at, stop).await;
             }
+        }
+    }
+
+    /// Takes in what has arrived.
+    fn collect(&mut self) {
+        for notice in self.under_way.collect() {
+            self.heed(notice);
         }
     }
 

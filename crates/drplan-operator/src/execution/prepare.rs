@@ -54,7 +54,11 @@ impl Starting {
     /// Compiles or finds what is to be undone, takes the lock, stores the snapshot.
     pub(super) async fn prepare(&mut self, record: &Record, request: &Request) -> Result<Look, StoreError> {
         let (namespace, _) = record.key();
-        let Some(raw) = self.context.stores.plans.get(&namespace, &request.plan).await? else {
+        let found = match self.plan_read.take().filter(|(name, _)| *name == request.plan) {
+            Some((_, found)) => found,
+            None => self.context.stores.plans.get(&namespace, &request.plan).await?,
+        };
+        let Some(raw) = found else {
             return Ok(self.missing(format!(
                 "plan `{}` does not exist in namespace {namespace}; create it",
                 request.plan
@@ -72,7 +76,7 @@ impl Starting {
             });
         }
         match &request.operation {
-            RunOperation::Execute => self.prepare_execute(record, request, &entry).await,
+            RunOperation::Execute => self.prepare_execute(record, request, entry).await,
             RunOperation::Revert {
                 target,
                 allow_partial,
@@ -92,7 +96,7 @@ impl Starting {
         &mut self,
         record: &Record,
         request: &Request,
-        entry: &PlanEntry,
+        entry: PlanEntry,
     ) -> Result<Look, StoreError> {
         let (namespace, name) = record.key();
         let plan = match &entry.plan {
@@ -124,7 +128,7 @@ impl Starting {
             }
             Err(problems) => return Ok(invalid_plan(&request.plan, says::problems(&problems))),
         };
-        let record = match self.take_lock(record, request).await? {
+        let record = match self.take_lock(record, request, Some(entry)).await? {
             Locked::Taken(record) => record,
             Locked::Not(look) => return Ok(look),
         };
@@ -151,7 +155,7 @@ impl Starting {
         if let Err(refusal) = wish.target(&self.context).await? {
             return Ok(refusal.into());
         }
-        let record = match self.take_lock(record, request).await? {
+        let record = match self.take_lock(record, request, None).await? {
             Locked::Taken(record) => record,
             Locked::Not(look) => return Ok(look),
         };
@@ -171,7 +175,12 @@ impl Starting {
     }
 
     /// Marks the execution as started and takes the plan's lock for it.
-    async fn take_lock(&mut self, record: &Record, request: &Request) -> Result<Locked, StoreError> {
+    async fn take_lock(
+        &mut self,
+        record: &Record,
+        request: &Request,
+        found: Option<PlanEntry>,
+    ) -> Result<Locked, StoreError> {
         let (namespace, name) = record.key();
         let record = self.mark_started(record, request).await?;
         let run = desk::Run {
@@ -181,7 +190,7 @@ impl Starting {
             plan: request.plan.clone(),
             operation: request.operation.name().to_owned(),
         };
-        let look = match desk::lock(&self.context, &run).await? {
+        let look = match desk::lock(&self.context, &run, found).await? {
             LockAnswer::Taken => return Ok(Locked::Taken(Box::new(record))),
             LockAnswer::Busy(other) => {
                 let message = format!("Plan has an execution in progress: {other}");

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use drplan_api::{DRPlanExecutionStatus, labels, status::ExecutionPhase};
+use drplan_api::{DRPlan, DRPlanExecutionStatus, labels, status::ExecutionPhase};
 use drplan_engine::derive;
 use serde_json::json;
 use tokio::{
@@ -18,6 +18,7 @@ use crate::{
     execution::{drive::Drive, finish, unsupported},
     fault,
     index::{Card, Key},
+    raw::Raw,
     record::{Progress, Record, Recorded, execution_labels},
     says,
     store::StoreError,
@@ -70,6 +71,7 @@ pub async fn start(
         context: Arc::clone(context),
         place: None,
         turn: None,
+        plan_read: None,
         missing_since: None,
         cards: cards.clone(),
     };
@@ -77,7 +79,7 @@ pub async fn start(
     while !stop.is_cancelled() {
         cards.mark_unchanged();
         starting.turn = tokio::select! {
-            turn = context.turns.begin() => turn,
+            turn = context.turns.begin() => Some(turn),
             () = stop.cancelled() => break,
         };
         let pause = match starting.look(key, uid).await {
@@ -124,7 +126,9 @@ fn after(error: &StoreError, backoff: &mut Duration) -> Duration {
 pub(super) struct Starting {
     pub(super) context: Arc<Context>,
     pub(super) place: Option<OwnedSemaphorePermit>,
-    pub(super) turn: Turn,
+    pub(super) turn: Option<Turn>,
+    /// The plan of this name, read live with the execution.
+    pub(super) plan_read: Option<(String, Option<Raw<DRPlan>>)>,
     missing_since: Option<Instant>,
     pub(super) cards: watch::Receiver<Arc<Card>>,
 }
@@ -132,7 +136,17 @@ pub(super) struct Starting {
 impl Starting {
     /// Reads everything live and decides; none if the execution is gone.
     async fn look(&mut self, key: &Key, uid: &str) -> Result<Option<(Record, Look)>, StoreError> {
-        let found = self.context.stores.executions.get(&key.0, &key.1).await?;
+        // The plan that the execution most likely names is read beside it.
+        let plan = self.cards.borrow().plan().map(str::to_owned);
+        let (context, namespace) = (Arc::clone(&self.context), &key.0);
+        let beside = async {
+            let name = plan?;
+            let read = context.stores.plans.get(namespace, &name).await.ok()?;
+            Some((name, read))
+        };
+        let (found, plan_read) = tokio::join!(self.context.stores.executions.get(&key.0, &key.1), beside);
+        let found = found?;
+        self.plan_read = plan_read;
         let Some(raw) = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else {
             return Ok(None);
         };

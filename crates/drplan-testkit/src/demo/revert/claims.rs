@@ -213,7 +213,7 @@ fn is_before(one: &ActionStatus, other: &ActionStatus) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use drplan_api::status::{ObjectRef, Outputs, StageStatus, Undone, UndoneAction, WorkflowExecution};
+    use drplan_api::status::{Outputs, StageStatus, Undone, UndoneAction, WorkflowExecution};
     use jiff::Timestamp;
 
     use super::*;
@@ -227,7 +227,7 @@ mod tests {
             completion_time: time(seconds.1),
             nothing_to_undo: phase == StepPhase::Skipped,
             outputs: Outputs {
-                job_ref: job.then(ObjectRef::default),
+                job_ref: job.then(Box::default),
                 ..Outputs::default()
             },
             ..ActionStatus::default()

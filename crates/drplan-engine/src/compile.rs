@@ -126,8 +126,12 @@ pub fn compile(source: &PlanSource<'_>, execution: &ExecutionSource<'_>) -> Resu
             ];
             let spec: &SnapshotWorkflow = &workflows[workflow];
             let label = format!("{}/{}", spec.namespace, spec.name);
-            let values = resolve(&spec.spec, &label, &layers, &at, &mut problems);
-            uses.push(SnapshotUse { workflow, values });
+            let resolved = resolve(&spec.spec, &label, &layers, &at, &mut problems);
+            uses.push(SnapshotUse {
+                workflow,
+                values: resolved.values,
+                sources: resolved.sources,
+            });
         }
         stages.push(SnapshotStage {
             name: stage.name.clone(),

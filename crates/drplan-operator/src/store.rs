@@ -11,6 +11,9 @@ use kube::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::metrics::{Kind, Metrics};
 
 /// The field manager of our own records.
 const FIELD_MANAGER: &str = "drplan-operator";
@@ -49,6 +52,19 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The names of the variants.
+    pub const REASONS: [&'static str; 4] = ["Conflict", "Gone", "Refused", "Unanswered"];
+
+    /// The name of the variant.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Conflict => "Conflict",
+            Self::Gone => "Gone",
+            Self::Refused { .. } => "Refused",
+            Self::Unanswered { .. } => "Unanswered",
+        }
+    }
+
     /// Classifies what kube says.
     pub fn of(error: &kube::Error) -> Self {
         let kube::Error::Api(status) = error else {
@@ -101,6 +117,8 @@ pub async fn bounded<T>(request: impl Future<Output = kube::Result<T>>) -> Resul
 /// Access to one kind.
 pub struct Store<K> {
     client: Client,
+    metrics: Metrics,
+    label: Kind,
     kind: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -108,6 +126,8 @@ impl<K> Clone for Store<K> {
     fn clone(&self) -> Self {
         Self {
             client: self.client.clone(),
+            metrics: self.metrics.clone(),
+            label: self.label,
             kind: std::marker::PhantomData,
         }
     }
@@ -123,10 +143,12 @@ impl<K> Store<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + fmt::Debug,
 {
-    /// Access through `client`.
-    pub fn new(client: Client) -> Self {
+    /// Access through `client`; writes are counted as those of `label`.
+    pub fn new(client: Client, metrics: Metrics, label: Kind) -> Self {
         Self {
             client,
+            metrics,
+            label,
             kind: std::marker::PhantomData,
         }
     }
@@ -172,7 +194,7 @@ where
         let request = self
             .request(namespace)
             .replace_subresource("status", name, &params, text);
-        self.written(request).await
+        self.status_written(request).await
     }
 
     /// Applies JSON patch operations to the status if the object still has the version of `meta`. Returns the metadata
@@ -195,7 +217,7 @@ where
         let request = self
             .request(namespace)
             .patch_subresource("status", name, &parameters(), &patch);
-        self.written(request).await
+        self.status_written(request).await
     }
 
     /// Merges `metadata` into the object's if it still has the version of `meta`. Returns the metadata as written.
@@ -213,6 +235,18 @@ where
         let patch = Patch::Merge(json!({ "metadata": metadata }));
         let request = self.request(namespace).patch(name, &parameters(), &patch);
         self.written(request).await
+    }
+
+    /// [`Self::written`], of a status: counted.
+    async fn status_written(
+        &self,
+        request: Result<http::Request<Vec<u8>>, RequestError>,
+    ) -> Result<ObjectMeta, StoreError> {
+        let asked = Instant::now();
+        let outcome = self.written(request).await;
+        let failure = outcome.as_ref().err();
+        self.metrics.status_written(self.label, asked.elapsed(), failure);
+        outcome
     }
 
     /// Sends a write and asks for no more than metadata in return: the rest is what was sent.

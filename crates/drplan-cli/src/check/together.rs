@@ -160,6 +160,7 @@ fn accepting(plan: &Plan, object: &Object, key: &WorkflowKey, of_execution: &[Pa
                 kind: ParameterType::String,
                 required: false,
                 default: None,
+                value_from: None,
                 overridable: true,
             });
         }

@@ -216,7 +216,7 @@ impl Starting {
     fn ready(&mut self, record: &Record, reference: SnapshotRef, run: Run, kept: Kept) -> Look {
         let mut status = run.initial_status();
         status.snapshot = Some(reference);
-        status.epoch = Some(self.context.epoch.clone());
+        status.epoch = Some(self.context.leadership.epoch());
         let drive = Drive::begin(
             Arc::clone(&self.context),
             record.clone(),

@@ -26,6 +26,7 @@ use crate::{
     queue::WorkQueue,
     reviews::Reviews,
     store::{Store, StoreError},
+    turns::Turns,
     watch, workflows,
 };
 
@@ -45,6 +46,8 @@ pub struct Reach {
     pub contact: Contact,
     /// Where events go.
     pub events: EventQueue,
+    /// To whom the events yield.
+    pub turns: Turns,
     /// Where it says that its caches are warm.
     pub readiness: Readiness,
     /// Where it is asked for metrics.
@@ -59,11 +62,12 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
         client,
         contact,
         events,
+        turns,
         readiness,
         metrics,
         instance,
     } = reach;
-    let context = Arc::new(context(options, client, contact, events));
+    let context = Arc::new(context(options, client, contact, events, turns));
     // Until the end of the drain: that is when somebody wants to see what is left.
     let _scraped = metrics
         .map(|listener| AbortOnDropHandle::new(tokio::spawn(metrics::serve(listener, Arc::clone(&context)))));
@@ -107,7 +111,13 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
     }
 }
 
-fn context(options: &RunOptions, client: Client, contact: Contact, events: EventQueue) -> Context {
+fn context(
+    options: &RunOptions,
+    client: Client,
+    contact: Contact,
+    events: EventQueue,
+    turns: Turns,
+) -> Context {
     let duration = |duration: GoDuration| Duration::from_millis(duration.as_millis());
     let settings = Settings {
         namespaces: options.namespaces.clone(),
@@ -147,6 +157,7 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
             true => Leadership::elected(),
         },
         plan_locks: PlanLocks::default(),
+        turns,
         running_places: Arc::new(Semaphore::new(settings.max_running)),
         http_places: Arc::new(Semaphore::new(settings.max_http)),
         settings,

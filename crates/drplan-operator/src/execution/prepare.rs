@@ -60,7 +60,11 @@ impl Starting {
     /// Compiles or finds what is to be undone, takes the lock, stores the snapshot.
     pub(super) async fn prepare(&mut self, record: &Record, request: &Request) -> Result<Look, StoreError> {
         let (namespace, _) = record.key();
-        let Some(raw) = self.context.stores.plans.get(&namespace, &request.plan).await? else {
+        let found = match self.plan_read.take().filter(|(name, _)| *name == request.plan) {
+            Some((_, found)) => found,
+            None => self.context.stores.plans.get(&namespace, &request.plan).await?,
+        };
+        let Some(raw) = found else {
             return Ok(self.missing(format!(
                 "plan `{}` does not exist in namespace {namespace}; create it",
                 request.plan
@@ -78,7 +82,7 @@ impl Starting {
             });
         }
         match &request.operation {
-            RunOperation::Execute => self.prepare_execute(record, request, &entry).await,
+            RunOperation::Execute => self.prepare_execute(record, request, entry).await,
             RunOperation::Revert {
                 target,
                 allow_partial,
@@ -98,7 +102,7 @@ impl Starting {
         &mut self,
         record: &Record,
         request: &Request,
-        entry: &PlanEntry,
+        entry: PlanEntry,
     ) -> Result<Look, StoreError> {
         let (namespace, name) = record.key();
         let plan = match &entry.plan {
@@ -134,7 +138,7 @@ impl Starting {
         if let Some(look) = self.lacking(record, &run).await {
             return Ok(look);
         }
-        let record = match self.take_lock(record, request).await? {
+        let record = match self.take_lock(record, request, Some(entry)).await? {
             Locked::Taken(record) => record,
             Locked::Not(look) => return Ok(look),
         };
@@ -160,7 +164,7 @@ impl Starting {
         if let Err(refusal) = wish.target(&self.context).await? {
             return Ok(refusal.into());
         }
-        let record = match self.take_lock(record, request).await? {
+        let record = match self.take_lock(record, request, None).await? {
             Locked::Taken(record) => record,
             Locked::Not(look) => return Ok(look),
         };
@@ -215,7 +219,12 @@ impl Starting {
     }
 
     /// Marks the execution as started and takes the plan's lock for it.
-    async fn take_lock(&mut self, record: &Record, request: &Request) -> Result<Locked, StoreError> {
+    async fn take_lock(
+        &mut self,
+        record: &Record,
+        request: &Request,
+        found: Option<PlanEntry>,
+    ) -> Result<Locked, StoreError> {
         let (namespace, name) = record.key();
         let record = self.mark_started(record, request).await?;
         let run = desk::Run {
@@ -225,7 +234,7 @@ impl Starting {
             plan: request.plan.clone(),
             operation: request.operation.name().to_owned(),
         };
-        let look = match desk::lock(&self.context, &run).await? {
+        let look = match desk::lock(&self.context, &run, found).await? {
             LockAnswer::Taken => return Ok(Locked::Taken(Box::new(record))),
             LockAnswer::Busy(other) => {
                 let message = format!("Plan has an execution in progress: {other}");
@@ -258,7 +267,7 @@ impl Starting {
             status,
             run,
             kept,
-            self.place.take(),
+            (self.place.take(), self.turn.take()),
             self.cards.clone(),
         );
         Look::Ready(Box::new(drive))
@@ -297,17 +306,17 @@ impl Starting {
         }
         fault::point("before-metadata").await;
         let executions = &self.context.stores.executions;
-        let mut meta = record.meta.clone();
+        let mut looked_at = record.clone();
         for _ in 0..EDITS_MAX {
             let patch = json!({
                 "annotations": {labels::STARTED_UID: record.uid()},
                 "labels": wanted,
-                "finalizers": finalizers(&meta, true),
+                "finalizers": finalizers(&looked_at.meta, true),
             });
-            match executions.merge_metadata(&meta, patch).await {
-                Ok(raw) => {
+            match executions.merge_metadata(&looked_at.meta, patch).await {
+                Ok(meta) => {
                     fault::point("after-metadata").await;
-                    return Ok(Record::of(raw));
+                    return Ok(Record { meta, ..looked_at });
                 }
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error),
@@ -321,7 +330,7 @@ impl Starting {
             if !newer.asks_the_same_as(record) {
                 return Err(StoreError::Conflict);
             }
-            meta = newer.meta;
+            looked_at = newer;
         }
         Err(StoreError::Conflict)
     }

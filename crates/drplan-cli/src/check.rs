@@ -8,8 +8,6 @@ mod files;
 mod locate;
 mod objects;
 mod report;
-mod shapes;
-mod stand_ins;
 mod surprises;
 mod together;
 mod yaml;

@@ -82,6 +82,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Whether `trigger=execute|revert` on a plan creates an execution.
     pub trigger_annotations: bool,
+    /// Whether admission stamps who did something, so that stamps can be believed.
+    pub stamps: bool,
     /// Executions that may run at once.
     pub max_running: usize,
     /// HTTP calls at once.

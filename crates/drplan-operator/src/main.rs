@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use drplan_operator::{
-    client,
+    admission, client,
     contact::Contact,
     events::EventQueue,
     fault,
@@ -58,6 +58,11 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
     let listener = health::bind(options.health_bind).await?;
     tokio::spawn(health::serve(listener, readiness.clone()));
 
+    let webhooks = match options.webhook.bind {
+        Some(address) => Some(admission::server::bind(address).await?),
+        None => None,
+    };
+
     let contact = Contact::new(Duration::from_millis(options.partition_timeout.as_millis()));
     let client = client::connect(options.kubeconfig.as_deref(), &contact).await?;
     tokio::spawn({
@@ -65,7 +70,16 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
         async move { contact.keep_probing(client).await }
     });
     let events = EventQueue::start(client.clone(), instance());
-    operator::run(options, client, contact, events.clone(), readiness, ending).await;
+    operator::run(
+        options,
+        client,
+        contact,
+        events.clone(),
+        readiness,
+        webhooks,
+        ending,
+    )
+    .await;
     events.drain(EVENTS_DRAIN_TIMEOUT).await;
     tracing::info!("ended");
     Ok(())

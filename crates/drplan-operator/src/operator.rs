@@ -5,10 +5,11 @@ use std::{sync::Arc, time::Duration};
 use drplan_actions::{HttpCaller, HttpSettings, JobWatch, Performer};
 use drplan_api::{GoDuration, status::Epoch};
 use kube::Client;
-use tokio::sync::Semaphore;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    admission::Admission,
     contact::Contact,
     context::{Context, Queues, Settings, Stores},
     desk::PlanLocks,
@@ -31,16 +32,19 @@ const EXECUTIONS_AT_ONCE: usize = 32;
 /// The wait before a look that failed is repeated.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Runs until `stop`, then drains. `client` and `contact` belong together.
+/// Runs until `stop`, then drains. `client` and `contact` belong together. Webhooks are answered to the end, on `webhooks`.
 pub async fn run(
     options: &RunOptions,
     client: Client,
     contact: Contact,
     events: EventQueue,
     readiness: Readiness,
+    webhooks: Option<TcpListener>,
     stop: CancellationToken,
 ) {
     let context = Arc::new(context(options, client, contact, events));
+    let admission =
+        webhooks.map(|listener| Admission::start(listener, &options.webhook, &context, readiness.clone()));
     let executions = Executions::new(Arc::clone(&context), stop.clone());
     let watches = tokio::spawn({
         let (context, executions, stop) = (Arc::clone(&context), executions.clone(), stop.clone());
@@ -60,6 +64,9 @@ pub async fn run(
     stop.cancelled().await;
     executions.drain(context.settings.drain_timeout).await;
     watches.abort();
+    if let Some(admission) = admission {
+        admission.end().await;
+    }
 }
 
 fn context(options: &RunOptions, client: Client, contact: Contact, events: EventQueue) -> Context {
@@ -71,6 +78,7 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
         start_deadline: duration(options.start_deadline),
         drain_timeout: duration(options.drain_timeout),
         trigger_annotations: options.trigger_annotations,
+        stamps: options.webhook.bind.is_some(),
         max_running: options.max_running,
         max_http: options.max_http,
         default_service_account: (!options.allow_operator_identity)

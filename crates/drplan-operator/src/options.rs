@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Re
 use drplan_actions::{PinnedHost, Trusted};
 use drplan_api::GoDuration;
 
-use crate::logging::LogLevel;
+use crate::{admission::flags::WebhookFlags, logging::LogLevel};
 
 /// What the process was asked to do.
 #[derive(Debug, Parser)]
@@ -128,6 +128,10 @@ pub struct RunOptions {
     /// event with the DRPlanExecution to create instead. An annotation older than --start-deadline starts nothing.
     #[arg(long, env, value_parser = truth())]
     pub trigger_annotations: bool,
+
+    /// Whether, where and with which certificate webhooks are served.
+    #[command(flatten)]
+    pub webhook: WebhookFlags,
 
     /// The least important lines that are logged
     ///

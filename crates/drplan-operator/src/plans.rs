@@ -2,9 +2,10 @@
 
 use drplan_api::{
     DRPlanStatus, Problems,
+    problem::any_error,
     status::{ExecutionPhase, PlanPhase, set_condition},
 };
-use drplan_engine::{ExecutionSource, PlanSource, WorkflowSource, compile, workflow_keys};
+use drplan_engine::WorkflowSource;
 
 use crate::{
     clock, commands,
@@ -84,12 +85,9 @@ async fn check_lock(
 /// The phase and what it rests on.
 fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStatus) {
     let now = clock::now();
-    let verdict = check(context, entry);
+    let problems = check(context, entry);
     let executed = is_executed(context, entry, status);
-    let (valid, message) = match &verdict {
-        Ok(warnings) => (true, says::problems(warnings)),
-        Err(problems) => (false, says::problems(problems)),
-    };
+    let (valid, message) = (!any_error(&problems), says::problems(&problems));
     status.phase = Some(match (valid, executed) {
         (false, _) => PlanPhase::Invalid,
         (true, true) => PlanPhase::Executed,
@@ -110,31 +108,14 @@ fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStatus) {
     set_condition(&mut status.conditions, "Executed", executed, reason, "", now);
 }
 
-/// The warnings of a plan that can run, or all of its problems.
-fn check(context: &Context, entry: &PlanEntry) -> Result<Problems, Problems> {
-    let plan = entry.plan.as_ref().map_err(Clone::clone)?;
-    let (namespace, name) = entry.key();
-    let sources = workflow_keys(plan, &namespace).into_iter().map(|key| {
-        let source = context
-            .index
-            .workflow(&key)
-            .map_or(WorkflowSource::Missing, |workflow| workflow.source.clone());
+/// What is to be said about a plan together with its workflows as last seen.
+fn check(context: &Context, entry: &PlanEntry) -> Problems {
+    let sources = entry.workflow_keys().into_iter().map(|key| {
+        let known = context.index.workflow(&key);
+        let source = known.map_or(WorkflowSource::Missing, |workflow| workflow.source.clone());
         (key, source)
     });
-    let workflows = sources.collect();
-    let source = PlanSource {
-        namespace: &namespace,
-        name: &name,
-        plan,
-        workflows: &workflows,
-        service_account_name: plan
-            .service_account_name
-            .as_deref()
-            .or(context.settings.default_service_account.as_deref()),
-        served_namespaces: context.settings.served(),
-    };
-    let compiled = compile(&source, &ExecutionSource::default())?;
-    Ok(entry.warnings.iter().cloned().chain(compiled.warnings).collect())
+    entry.problems(&sources.collect(), &context.settings)
 }
 
 /// Whether some successful Execute of the plan exists that is not wholly undone. An end that the history holds counts

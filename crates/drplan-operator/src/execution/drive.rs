@@ -290,6 +290,7 @@ impl Drive {
             execution_uid: self.record.uid().to_owned(),
             cancel: self.orders.cancel.clone(),
             resume: self.orders.resume,
+            resumed_by: self.orders.resumed_by.clone(),
             lost_contact_millis: self.lost_contact,
             http_places,
             draining,

@@ -1,0 +1,9 @@
+//! A workflow that is created or changed.
+
+use drplan_api::DRWorkflow;
+
+use crate::{admission::answer::Verdict, index::WorkflowEntry, raw::Raw};
+
+pub(super) fn judge(workflow: &Raw<DRWorkflow>) -> Verdict {
+    Verdict::of(&WorkflowEntry::of(workflow.clone()).problems)
+}

@@ -85,7 +85,7 @@ impl CertificateSecret {
         let found = bounded(api.get_opt(&self.name.name))
             .await
             .map_err(|error| self.failed(error))?;
-        let before = match &found {
+        let stored = match &found {
             None => None,
             Some(secret) => match self.examine(secret) {
                 Ok(certificate) => return Ok(certificate),
@@ -95,12 +95,12 @@ impl CertificateSecret {
                         "the webhooks' certificate is replaced: {}",
                         chain(&error)
                     );
-                    // Others may still serve with what is stored.
                     read(secret).ok().and_then(|certificate| certificate.bundle)
                 }
             },
         };
-        let before = before.or_else(|| serving.map(str::to_owned));
+        // What is served was agreed on; what is stored by now, anybody may have written. Others may serve with it still.
+        let before = serving.map(str::to_owned).or(stored);
         let made = make(&self.names, self.lifetime, SystemTime::now(), before.as_deref())
             .map_err(|source| SecretError::Make { source })?;
         let certificate = Certificate::read(&made).map_err(|source| SecretError::Make { source })?;

@@ -288,6 +288,12 @@ fn usable(source: &PlanSource<'_>, key: &WorkflowKey, at: &str, problems: &mut P
             ));
             None
         }
+        Some(WorkflowSource::Invalid(_)) if namespace != source.namespace => {
+            // What is wrong with it is not told to those who may not read it.
+            let message = format!("workflow `{label}` is Invalid; its own status tells what is to be mended");
+            problems.push(Problem::error(at, ProblemKind::Note { message }));
+            None
+        }
         Some(WorkflowSource::Invalid(found)) => {
             problems.extend(
                 found

@@ -99,7 +99,7 @@ impl Stamps {
                 Some(after) if Some(after) != before => {
                     self.annotations.insert(stamp, Some(user(request)));
                 }
-                None if annotation(&new.metadata, stamp).is_some() => {
+                None if before.is_some() && annotation(&new.metadata, stamp).is_some() => {
                     self.annotations.insert(stamp, None);
                 }
                 Some(_) | None => {}

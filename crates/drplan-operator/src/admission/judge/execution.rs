@@ -106,7 +106,7 @@ pub(super) fn changed(old: &Raw<DRPlanExecution>, new: &Raw<DRPlanExecution>) ->
     if old.is_whole() && new.is_whole() && old.value == new.value {
         return Verdict::allow();
     }
-    let message = "of an execution never changes; create a new execution".to_owned();
+    let message = "never changes; create a new execution".to_owned();
     Verdict::of(&vec![Problem::error("spec", ProblemKind::Note { message })])
 }
 

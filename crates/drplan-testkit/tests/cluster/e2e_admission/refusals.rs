@@ -146,6 +146,11 @@ async fn what_may_come_later_is_admitted_with_a_warning() -> anyhow::Result<()> 
         );
         execution_until(t, "again", "Succeeded").await?;
         released(t, "again").await?;
+        assert_eq!(delete_as(client, ns, "DRPlanExecution", "again").await?.code, 200);
+        let copied = super::try_create(client, ns, &execution("again", "shop")).await?;
+        let told = "metadata.name: an execution named `again` was started before, so this one will fail; create one \
+                    under a new name";
+        assert!(copied.warnings.contains(&told.to_owned()), "{copied:?}");
         apply(
             t,
             &plan("shop").stage("main", &["shop"]).with("suspend", json!(true)),
@@ -231,7 +236,7 @@ async fn changes_are_judged_by_their_spec_and_an_execution_never_changes_its() -
             let changed = patch_as(client, ns, "DRPlanExecution", "run", &json!({"spec": change})).await?;
             assert_eq!(
                 (changed.code, changed.reason()),
-                (422, "spec: of an execution never changes; create a new execution")
+                (422, "spec: never changes; create a new execution")
             );
         }
         let labelled = json!({"metadata": {"labels": {"x": "y"}, "ownerReferences": []}});

@@ -131,6 +131,8 @@ pub fn compile(source: &PlanSource<'_>, execution: &ExecutionSource<'_>) -> Resu
             let mut found = Problems::new();
             let values = resolve(&spec.spec, &label, &layers, &at, &mut found);
             let is_complete = !any_error(&found);
+            // A value of the plan may be wrong for several uses.
+            found.retain(|problem| !problems.contains(problem));
             problems.extend(found);
             // What its templates make of values that are missing is not worth telling.
             let workflow = if is_complete { workflow } else { unchecked };

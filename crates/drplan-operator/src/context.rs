@@ -68,7 +68,7 @@ pub struct Queues {
 }
 
 /// What the flags say, as far as the parts need it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The namespaces that are served; empty: all.
     pub namespaces: Vec<String>,

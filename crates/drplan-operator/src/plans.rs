@@ -9,10 +9,10 @@ use drplan_engine::WorkflowSource;
 
 use crate::{
     clock, commands,
-    context::Context,
+    context::{Context, Settings},
     desk::{EndOf, drop_finalizer, end_of, enter_end, release_stale},
     events::EventNote,
-    index::{Key, PlanEntry},
+    index::{Index, Key, PlanEntry},
     says,
     store::StoreError,
 };
@@ -85,7 +85,7 @@ async fn check_lock(
 /// The phase and what it rests on.
 fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStatus) {
     let now = clock::now();
-    let problems = check(context, entry);
+    let problems = check(&context.index, &context.settings, entry);
     let executed = is_executed(context, entry, status);
     let (valid, message) = (!any_error(&problems), says::problems(&problems));
     status.phase = Some(match (valid, executed) {
@@ -109,13 +109,13 @@ fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStatus) {
 }
 
 /// What is to be said about a plan together with its workflows as last seen.
-fn check(context: &Context, entry: &PlanEntry) -> Problems {
+pub fn check(index: &Index, settings: &Settings, entry: &PlanEntry) -> Problems {
     let sources = entry.workflow_keys().into_iter().map(|key| {
-        let known = context.index.workflow(&key);
+        let known = index.workflow(&key);
         let source = known.map_or(WorkflowSource::Missing, |workflow| workflow.source.clone());
         (key, source)
     });
-    entry.problems(&sources.collect(), &context.settings)
+    entry.problems(&sources.collect(), settings)
 }
 
 /// Whether some successful Execute of the plan exists that is not wholly undone. An end that the history holds counts

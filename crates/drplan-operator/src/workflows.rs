@@ -35,7 +35,7 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<(), StoreError> {
 }
 
 /// The status that `entry` should have.
-fn status_of(entry: &WorkflowEntry) -> DRWorkflowStatus {
+pub fn status_of(entry: &WorkflowEntry) -> DRWorkflowStatus {
     let mut status = entry.status.clone();
     let problems = &entry.problems;
     let actions = match &entry.source {

@@ -106,13 +106,7 @@ impl Verdict {
 
 fn of_severity(problems: &[Problem], severity: Severity) -> Vec<String> {
     let found = problems.iter().filter(|problem| problem.severity == severity);
-    let mut lines: Vec<String> = Vec::new();
-    for line in found.map(line) {
-        if !lines.contains(&line) {
-            lines.push(line);
-        }
-    }
-    lines
+    found.map(line).collect()
 }
 
 /// One problem as it is; several as a list, cut with a count.
@@ -184,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_are_in_one_answer_each_once_and_an_endless_list_is_cut() {
+    fn all_problems_are_in_one_answer_and_an_endless_list_is_cut() {
         assert_eq!(refused(&vec![note("a", "x; write y")]), "a: x; write y");
         let warned = Problem::warning(
             "c",
@@ -192,7 +186,7 @@ mod tests {
                 message: "w".to_owned(),
             },
         );
-        let several = vec![note("a", "x"), note("b", "y"), note("a", "x"), warned.clone()];
+        let several = vec![note("a", "x"), note("b", "y"), warned.clone()];
         assert_eq!(refused(&several), "2 problems:\n- a: x\n- b: y");
         assert_eq!(
             Verdict::of(&vec![warned]),

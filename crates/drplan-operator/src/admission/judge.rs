@@ -1,9 +1,9 @@
 //! Decides whether a request passes. What a refusal rests on is read live, never from the index.
 
 mod deletion;
-mod execution;
-mod plan;
-mod workflow;
+pub mod execution;
+pub mod plan;
+pub mod workflow;
 
 use drplan_api::{DRPlan, DRPlanExecution, DRWorkflow};
 use kube::{

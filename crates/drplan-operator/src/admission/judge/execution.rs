@@ -100,6 +100,11 @@ fn of_history(plan: &PlanEntry, run: &Run, request: &Request) -> Problems {
     warnings
 }
 
+/// By what the execution itself shows.
+pub fn verdict(execution: &Raw<DRPlanExecution>) -> Verdict {
+    Verdict::of(&read(execution).problems)
+}
+
 /// The normalised forms count: another spelling of the same is no change.
 pub(super) fn changed(old: &Raw<DRPlanExecution>, new: &Raw<DRPlanExecution>) -> Verdict {
     let (old, new) = (read(old), read(new));

@@ -1,10 +1,13 @@
 //! A plan that is created or changed.
 
+use std::collections::BTreeMap;
+
 use drplan_api::{DRPlan, Problem, ProblemKind, Severity};
+use drplan_engine::{WorkflowKey, WorkflowSource};
 
 use crate::{
     admission::answer::Verdict,
-    context::Context,
+    context::{Context, Settings},
     execution::judge::{is_missing, read_workflows},
     index::PlanEntry,
     raw::Raw,
@@ -14,11 +17,20 @@ use crate::{
 pub(super) async fn judge(context: &Context, plan: &Raw<DRPlan>) -> Result<Verdict, StoreError> {
     let entry = PlanEntry::of(plan.clone());
     let workflows = read_workflows(context, &entry).await?;
-    let mut problems = entry.problems(&workflows, &context.settings);
+    Ok(verdict(&entry, &workflows, &context.settings))
+}
+
+/// By what the plan shows together with its workflows.
+pub fn verdict(
+    entry: &PlanEntry,
+    workflows: &BTreeMap<WorkflowKey, WorkflowSource>,
+    settings: &Settings,
+) -> Verdict {
+    let mut problems = entry.problems(workflows, settings);
     for problem in problems.iter_mut().filter(|problem| is_missing(problem)) {
         admit_missing(problem);
     }
-    Ok(Verdict::of(&problems))
+    Verdict::of(&problems)
 }
 
 /// A plan may come before its workflows.

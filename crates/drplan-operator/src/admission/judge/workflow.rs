@@ -4,6 +4,7 @@ use drplan_api::DRWorkflow;
 
 use crate::{admission::answer::Verdict, index::WorkflowEntry, raw::Raw};
 
-pub(super) fn judge(workflow: &Raw<DRWorkflow>) -> Verdict {
+/// By what the workflow itself shows.
+pub fn judge(workflow: &Raw<DRWorkflow>) -> Verdict {
     Verdict::of(&WorkflowEntry::of(workflow.clone()).problems)
 }

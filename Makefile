@@ -16,8 +16,10 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 FAULTS := --features drplan-operator/fault-points
 # The whole workspace decides on the features of dependencies, so that every target finds what another has built.
 BUILD := $(CARGO) build $(LOCKED) --workspace
-# Builds etcd, the API server and the rest unless they are in the cache, and tells how far it is.
+DEMO_BINS := --bin drplan-controlplane --bin drplan-operator --bin kubectl-drplan --bin drplan-demo
+# Builds etcd, the API server and the rest unless they are in the cache, and tells how far it is; and promtool.
 CONTROLPLANE := $(TARGET)/debug/drplan-controlplane build > /dev/null
+TOOLS := $(TARGET)/debug/drplan-controlplane tools > /dev/null
 OPERATOR := DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/debug/drplan-operator}"
 
 CARGO_DENY_VERSION := 0.20.2
@@ -29,16 +31,25 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: rust go ## A plan survives kill -9 of its operator on a real control plane, and is undone; KEEP=1 leaves it running
-	@$(BUILD) --bin drplan-controlplane --bin drplan-operator --bin drplan-demo
+demo: rust go ## A shop fails over, its operator is killed on the way, and it comes back; KEEP=1 leaves it running
+	@$(BUILD) $(DEMO_BINS)
 	@$(CONTROLPLANE)
 	@$(OPERATOR) $(TARGET)/debug/drplan-demo
+
+.PHONY: recording
+recording: rust go ## The demo once more, as the picture of the README: docs/images/demo.svg
+	@$(BUILD) $(DEMO_BINS) --bin drplan-record
+	@$(CONTROLPLANE)
+	@$(OPERATOR) $(TARGET)/debug/drplan-record docs/images/demo.svg \
+	  --title "make demo: a plan is run, its operator is killed, a new one goes on, and all is undone" \
+	  $(TARGET)/debug/drplan-demo
 
 .PHONY: test
 test: rust go ## All tests, on real control planes too
 	@echo "make: building the operator with fault points, then the tests"
 	@$(BUILD) --bin drplan-controlplane --bin drplan-operator $(FAULTS)
 	@$(CONTROLPLANE)
+	@$(TOOLS)
 	@$(CARGO) test $(LOCKED) --workspace $(FAULTS)
 
 .PHONY: check

@@ -5,8 +5,10 @@ mod clients;
 mod destinations;
 mod failure;
 mod pinned;
+mod proxy;
 mod redirect;
 mod request;
+mod resolver;
 #[cfg(test)]
 mod tests;
 mod trusted;
@@ -17,15 +19,18 @@ use std::{
 };
 
 use drplan_engine::effect::{EffectIdentity, Failure, HttpCall, Outcome};
-use reqwest::{Response, Url};
+use reqwest::Response;
 
 pub use destinations::{BadDestination, Destination, Destinations};
 pub use pinned::{BadPinnedHost, PinnedHost};
+pub use proxy::{BadHttpProxy, HttpProxy};
 pub use trusted::{BadTrusted, Trusted};
 
+use crate::mask::Mask;
 use answer::Answer;
 use clients::Clients;
 use request::Prepared;
+use resolver::Lookup;
 
 /// How calls are sent: settings of the process.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +43,7 @@ pub struct HttpSettings {
     /// What every call trusts besides the system's certificates.
     pub trusted: Trusted,
     /// The proxy of every call; variables of the environment are never read.
-    pub proxy: Option<Url>,
+    pub proxy: Option<HttpProxy>,
 }
 
 /// Sends HTTP calls. Cheap to clone; all clones are one.
@@ -51,27 +56,31 @@ pub struct HttpCaller {
 impl HttpCaller {
     /// A caller with these settings.
     pub fn new(settings: HttpSettings) -> Self {
+        Self::looking_up(settings, Lookup::System)
+    }
+
+    fn looking_up(settings: HttpSettings, lookup: Lookup) -> Self {
         let settings = Arc::new(settings);
         Self {
-            clients: Arc::new(Clients::new(settings.clone())),
+            clients: Arc::new(Clients::new(settings.clone(), lookup)),
             settings,
         }
     }
 
-    /// Sends `call` once, within its timeout, and tells what came back.
+    /// Sends `call` once, within its timeout, and tells what came back; of a body without what `mask` hides.
     ///
     /// # Guarantees
     /// Every call has a connection of its own and is never sent again by a library: a request that a server may have
     /// seen is seen once. A status that means success counts once the answer is complete, or longer than is ever
     /// read; any other status counts at once.
-    pub async fn call(&self, identity: &EffectIdentity, call: &HttpCall) -> Outcome {
+    pub(crate) async fn call(&self, identity: &EffectIdentity, call: &HttpCall, mask: &Mask) -> Outcome {
         let result = async {
             let url = request::url(&call.url)?;
             let first = request::build(identity, call, &url)?;
             let started = Instant::now();
             let timeout = Duration::from_millis(call.timeout.as_millis());
             let mut status = None;
-            match tokio::time::timeout(timeout, self.exchange(call, first, &mut status)).await {
+            match tokio::time::timeout(timeout, self.exchange(call, mask, first, &mut status)).await {
                 Ok(answer) => Ok(answer?.outcome(started.elapsed())),
                 Err(_) => Err(failure::timed_out(call, &url, status)),
             }
@@ -84,6 +93,7 @@ impl HttpCaller {
     async fn exchange(
         &self,
         call: &HttpCall,
+        mask: &Mask,
         first: Prepared,
         status: &mut Option<u16>,
     ) -> Result<Answer, Failure> {
@@ -104,7 +114,7 @@ impl HttpCaller {
             return Err(answer::refusal(call, &begin, &end, &response));
         }
         *status = Some(code);
-        let body = answer::read(response)
+        let body = answer::read(response, mask)
             .await
             .map_err(|error| failure::cut_off(call, &begin, code, &error))?;
         Ok(Answer {
@@ -117,12 +127,15 @@ impl HttpCaller {
     async fn send(&self, call: &HttpCall, request: &Prepared, redirected: bool) -> Result<Response, Failure> {
         let url = &request.url;
         let unsent = |failure: Failure| failure::after_redirect(failure, redirected);
-        let permit = self.settings.destinations.permit_literal(url);
-        permit.map_err(|refusal| unsent(request::none(call, url, &refusal.to_string())))?;
-        let pinned = match self.settings.proxy {
-            Some(_) => Vec::new(),
-            None => pinned::addresses(&self.settings.pinned, url),
+        let destinations = &self.settings.destinations;
+        let (permit, pinned) = match self.settings.proxy {
+            Some(_) => (destinations.permit_by_proxy(url), Vec::new()),
+            None => (
+                destinations.permit_written(url),
+                pinned::addresses(&self.settings.pinned, url),
+            ),
         };
+        permit.map_err(|refusal| unsent(request::none(call, url, &refusal.to_string())))?;
         let is_pinned = !pinned.is_empty();
         let client = self.clients.client(call, url, pinned).map_err(unsent)?;
         let sendable = if is_pinned {

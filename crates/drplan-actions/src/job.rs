@@ -54,17 +54,21 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// Whether `job` was made by this attempt.
+    /// Whether `job` was made by this attempt, or by an earlier one of the same identity.
+    ///
+    /// Only an attempt whose predecessor is not known to have made a Job goes by its name. One that stands there then
+    /// arrived after its request had seemed to fail.
     fn made(&self, job: &SlimJob) -> bool {
         let annotations = job.metadata.annotations.as_ref();
-        self.marks(|key| annotations.and_then(|all| all.get(key)).map(String::as_str))
+        let marked = self.marked(|key| annotations.and_then(|all| all.get(key)).map(String::as_str));
+        marked.is_some_and(|attempt| (1..=self.attempt).contains(&attempt))
     }
 
-    /// Whether the annotations that `annotation` looks up are this attempt's.
-    fn marks<'b>(&self, annotation: impl Fn(&str) -> Option<&'b str>) -> bool {
-        annotation(labels::EXECUTION_UID) == Some(self.identity.execution_uid.as_str())
-            && annotation(labels::ACTION_PATH) == Some(self.identity.path.as_str())
-            && annotation(labels::ATTEMPT) == Some(self.attempt.to_string().as_str())
+    /// The attempt that the annotations which `annotation` looks up tell of, if they are those of this identity.
+    fn marked<'b>(&self, annotation: impl Fn(&str) -> Option<&'b str>) -> Option<u32> {
+        let is_ours = annotation(labels::EXECUTION_UID) == Some(self.identity.execution_uid.as_str())
+            && annotation(labels::ACTION_PATH) == Some(self.identity.path.as_str());
+        annotation(labels::ATTEMPT)?.parse().ok().filter(|_| is_ours)
     }
 }
 

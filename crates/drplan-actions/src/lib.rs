@@ -11,7 +11,9 @@ pub mod http;
 pub mod identity;
 mod job;
 pub mod job_watch;
+mod mask;
 mod object;
+mod sealed;
 mod text;
 
 use std::time::Duration;
@@ -22,10 +24,13 @@ use drplan_engine::{
     object::{ObjectCommand, ObjectOutcome},
 };
 
+use mask::Mask;
+
 pub use api_error::ApiError;
-pub use http::{Destinations, HttpCaller, HttpSettings, PinnedHost, Trusted};
+pub use http::{Destination, Destinations, HttpCaller, HttpProxy, HttpSettings, PinnedHost, Trusted};
 pub use identity::{Identity, IdentityClients};
 pub use job_watch::JobWatch;
+pub use sealed::Opened;
 
 /// Performs effects of actions. One for the process, shared by all runs.
 #[derive(Clone)]
@@ -56,15 +61,61 @@ impl Performer {
         }
     }
 
+    /// Reads what `effect` needs to be sent, values of Secrets and ConfigMaps, as `identity`; each time anew.
+    ///
+    /// # Errors
+    /// Why a value cannot be read, or cannot stand where it should. Nothing was sent, and messages hold no value.
+    pub async fn open(&self, identity: &Identity, effect: ActionEffect) -> Result<Opened, Failure> {
+        let needs = match &effect.command {
+            Command::Call(call) => call.sealed.is_some(),
+            Command::Object(ObjectCommand::Write(write)) => write.sealed.is_some(),
+            Command::CreateJob(_)
+            | Command::AwaitJob(_)
+            | Command::FindJob(_)
+            | Command::StopJob(_)
+            | Command::Object(ObjectCommand::Look(_) | ObjectCommand::Delete(_)) => false,
+        };
+        if !needs {
+            return Ok(Opened::plain(effect));
+        }
+        let client = self
+            .identities
+            .client(identity)
+            .map_err(|error| Failure::new(FailureKind::Render, error.to_string()))?;
+        sealed::open(&client, identity, &effect).await
+    }
+
+    /// Does what `effect` says, as `identity`, and tells what became of it, without the values that were read for it.
+    ///
+    /// # Guarantees
+    /// As [`Performer::perform`].
+    pub async fn perform_opened(&self, identity: &Identity, opened: &Opened) -> Outcome {
+        let Opened { effect, mask } = opened;
+        let outcome = match &effect.command {
+            Command::Call(call) => self.http.call(&effect.identity, call, mask).await,
+            Command::CreateJob(_)
+            | Command::AwaitJob(_)
+            | Command::FindJob(_)
+            | Command::StopJob(_)
+            | Command::Object(_) => self.perform_for_api(identity, effect).await,
+        };
+        mask.hide_in_outcome(outcome)
+    }
+
     /// Does what `effect` says, as `identity`, and tells what became of it.
     ///
     /// # Guarantees
     /// Performed twice, at once or after a crash, it makes no second Job; a call is sent each time, under the same
     /// `Idempotency-Key`. Messages are one line and hold no header, body, URL query or user name.
     pub async fn perform(&self, identity: &Identity, effect: &ActionEffect) -> Outcome {
-        if let Command::Call(call) = &effect.command {
-            return self.http.call(&effect.identity, call).await;
+        match self.open(identity, effect.clone()).await {
+            Ok(opened) => self.perform_opened(identity, &opened).await,
+            Err(failure) => Outcome::Failed(failure),
         }
+    }
+
+    /// Does what asks the API server.
+    async fn perform_for_api(&self, identity: &Identity, effect: &ActionEffect) -> Outcome {
         let client = match self.identities.client(identity) {
             Ok(client) => client,
             Err(error) => return Outcome::Failed(Failure::new(FailureKind::Render, error.to_string())),
@@ -76,7 +127,7 @@ impl Performer {
         };
         let maker = job::Maker::of(effect);
         match &effect.command {
-            Command::Call(call) => self.http.call(&effect.identity, call).await,
+            Command::Call(call) => self.http.call(&effect.identity, call, &Mask::default()).await,
             Command::CreateJob(creation) => job::create(&jobs, &maker, creation).await,
             Command::AwaitJob(wait) => job::await_end(&jobs, &maker, wait).await,
             Command::FindJob(job) => job::find(&jobs, &maker, job).await,

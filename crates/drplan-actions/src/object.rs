@@ -8,7 +8,7 @@ mod apply;
 mod conflict;
 mod create;
 mod delete;
-mod exchange;
+pub(crate) mod exchange;
 mod gone;
 mod kinds;
 mod live;

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::any_shape::{AnyObject, AnyShape};
+use crate::{
+    any_shape::{AnyObject, AnyShape},
+    workflow::{KeyRef, ValueFrom},
+};
 
 /// One action: a name, a type and the block of that type.
 // `Undo` is what stands in `rollback`: a `Rollback` in an action, anything in a rollback, which may not have one, as a
@@ -134,15 +137,16 @@ pub struct Http {
     /// attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headers: Option<BTreeMap<String, String>>,
-    /// Reserved: header values from Secrets or ConfigMaps. Not supported yet.
+    /// Headers whose values are read from Secrets or ConfigMaps of the plan's namespace when the request is sent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub headers_from: Option<AnyShape>,
+    pub headers_from: Option<Vec<HeaderFrom>>,
     /// The body. If it is JSON, values are encoded for the place they stand in. Limit: at most 64 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// Reserved: the body from a Secret or ConfigMap. Not supported yet.
+    /// The body, read from a Secret or ConfigMap of the plan's namespace when the request is sent and sent as it is
+    /// there. Excludes body.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_from: Option<AnyShape>,
+    pub body_from: Option<BodyFrom>,
     /// Status codes that mean success. Default: 200 to 299. Limit: 100 to 599.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub success_codes: Option<Vec<i64>>,
@@ -176,6 +180,39 @@ pub struct Http {
     /// Another spelling of retryPolicy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+}
+
+/// A header whose value is read when the request is sent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderFrom {
+    /// The header's name. Required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where its value is read from. Required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<ValueFrom>,
+    /// Short for valueFrom with secretKeyRef.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeyRef>,
+    /// Short for valueFrom with configMapKeyRef.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<KeyRef>,
+}
+
+/// A body that is read when the request is sent: one of the three.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BodyFrom {
+    /// A key of a Secret in the plan's namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeyRef>,
+    /// A key of a ConfigMap in the plan's namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<KeyRef>,
+    /// The same with valueFrom around it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<ValueFrom>,
 }
 
 /// A Kubernetes Job to create.

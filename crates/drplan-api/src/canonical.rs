@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{ActionName, GoDuration, ParameterName, StageName};
+use crate::{ActionName, GoDuration, ParameterName, Source, StageName};
 
 /// A workflow: parameters and actions, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +50,9 @@ pub struct Parameter {
     /// The value where none is supplied: any YAML scalar, as written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
+    /// Where the value is read from where none is supplied, instead of `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<Source>,
     /// Whether an execution may supply a value.
     pub overridable: bool,
 }
@@ -72,8 +75,20 @@ pub enum ParameterType {
 pub struct ParameterValue {
     /// The parameter's name.
     pub name: ParameterName,
+    /// The value, or where it is read from.
+    #[serde(flatten)]
+    pub supplied: Supplied,
+}
+
+/// What is supplied for a parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Supplied {
     /// Any YAML scalar, as written.
-    pub value: Value,
+    #[serde(rename = "value")]
+    Value(Value),
+    /// Where the value is read from when it is sent.
+    #[serde(rename = "valueFrom")]
+    From(Source),
 }
 
 /// One action of a workflow.
@@ -174,9 +189,15 @@ pub struct Http {
     /// Header names and value templates.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// Headers whose values are read when the request is sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers_from: Vec<HeaderFrom>,
     /// Template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// Where the body is read from when the request is sent, instead of `body`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_from: Option<Source>,
     /// The status codes that mean success; empty: 200–299.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub success_codes: Vec<u16>,
@@ -191,6 +212,16 @@ pub struct Http {
     pub save_body: bool,
     /// What happens to a call that a crash cut off.
     pub on_interrupted: OnInterrupted,
+}
+
+/// A header whose value is read when the request is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderFrom {
+    /// Its name.
+    pub name: String,
+    /// Where its value is read from.
+    pub value_from: Source,
 }
 
 /// What happens to a call whose result a crash lost.

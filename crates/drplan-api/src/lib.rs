@@ -17,6 +17,7 @@ pub mod names;
 pub mod normalise;
 pub mod plan;
 pub mod problem;
+pub mod source;
 #[doc(hidden)]
 pub mod spellings;
 pub mod status;
@@ -35,6 +36,7 @@ pub use normalise::{
 };
 pub use plan::{DRPlan, DRPlanSpec};
 pub use problem::{Problem, ProblemKind, Problems, Severity};
+pub use source::{Source, SourceKey};
 pub use status::{DRPlanExecutionStatus, DRPlanStatus, DRWorkflowStatus};
 pub use time::Time;
 pub use unknown_fields::unknown_fields;

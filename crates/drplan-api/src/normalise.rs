@@ -16,6 +16,7 @@ mod plan;
 mod report;
 mod resource;
 mod scalar;
+mod source;
 mod subscription;
 mod workflow;
 

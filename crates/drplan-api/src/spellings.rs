@@ -23,6 +23,7 @@ pub fn rows() -> Vec<Row> {
     rows.extend(timeouts());
     rows.extend(retries());
     rows.push(success_codes());
+    rows.extend(sources());
     rows.push(plan_of_one_workflow());
     rows.extend(job_templates());
     rows.extend(localizations());
@@ -321,6 +322,33 @@ fn success_codes() -> Row {
             "expectedStatusCodes",
         )],
     }
+}
+
+fn sources() -> Vec<Row> {
+    let key = json!({"name": "db", "key": "password"});
+    let mut rows = Vec::new();
+    for kind in ["secretKeyRef", "configMapKeyRef"] {
+        let wrapped = json!({"valueFrom": {kind: key}});
+        let short = json!({kind: key});
+        let body = |from: &Value| action(http(), json!({"http": {"bodyFrom": from}}));
+        rows.push(row("bodyFrom", vec![body(&short), body(&wrapped)]));
+        let header = |from: &Value| {
+            let header = merged(json!({"name": "Authorization"}), from.clone());
+            action(http(), json!({"http": {"headersFrom": [header]}}))
+        };
+        rows.push(row("headersFrom", vec![header(&wrapped), header(&short)]));
+        let value = json!([merged(json!({"name": "p"}), wrapped.clone())]);
+        let plan = json!({"globalParams": value, "stages": [
+            {"name": "s", "workflows": [{"workflowRef": {"name": "w"}, "params": value}]},
+        ]});
+        rows.push(row("valueFrom in a plan", vec![manifest("DRPlan", plan)]));
+        let declared = json!({"parameters": value, "actions": [http()]});
+        rows.push(row(
+            "valueFrom of a parameter",
+            vec![manifest("DRWorkflow", declared)],
+        ));
+    }
+    rows
 }
 
 fn plan_of_one_workflow() -> Row {

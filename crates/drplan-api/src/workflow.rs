@@ -69,9 +69,11 @@ pub struct Parameter {
     /// False: an execution may not supply a value, only the plan. Default: true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overridable: Option<bool>,
-    /// Reserved: reads the value from a Secret or ConfigMap. Not supported yet.
+    /// Reads the value where none is supplied from a Secret or ConfigMap of the plan's namespace when it is sent. Such a
+    /// value may go into a request's query, headers and body, and into data and stringData of a Secret only. Excludes
+    /// default.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub value_from: Option<AnyShape>,
+    pub value_from: Option<ValueFrom>,
 }
 
 /// A value supplied for a parameter, in a plan or an execution.
@@ -81,13 +83,38 @@ pub struct ParameterValue {
     /// The parameter's name. Required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// The value; what stands in it is never a template. Type: string, number or boolean. Required. Limit: 8
-    /// KiB.
+    /// The value; what stands in it is never a template. Type: string, number or boolean. Required, this or
+    /// valueFrom. Limit: 8 KiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<AnyShape>,
-    /// Reserved: reads the value from a Secret or ConfigMap. Not supported yet.
+    /// Reads the value from a Secret or ConfigMap of the plan's namespace when it is sent; see docs/templates.md. Not in
+    /// an execution.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub value_from: Option<AnyShape>,
+    pub value_from: Option<ValueFrom>,
+}
+
+/// Where a value is read from when it is sent: one of the two.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ValueFrom {
+    /// A key of a Secret in the plan's namespace. The ServiceAccount of the plan needs the right to get it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<KeyRef>,
+    /// A key of a ConfigMap in the plan's namespace. The ServiceAccount of the plan needs the right to get it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<KeyRef>,
+}
+
+/// A key of a Secret or ConfigMap. Neither is a template.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyRef {
+    /// The object's name. Required.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The key in its data. Required. Limit: the value has at most 8 KiB, in bodyFrom 64 KiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// What runs the actions.

@@ -11,7 +11,7 @@ use drplan_api::{
 };
 
 use crate::{
-    action_phase::IllegalTransition,
+    action_phase::{ActionEvent, IllegalTransition},
     announce::Announcement,
     effect::{ActionEffect, EffectIdentity, Failure, Observation},
     fold::Fold,
@@ -111,6 +111,10 @@ pub struct Step {
     pub effects: Vec<(ActionIndex, ActionEffect)>,
     /// Tell these once `status` is persisted.
     pub announcements: Vec<Announcement>,
+    /// What happened to actions; true once `status` is persisted.
+    pub happened: Vec<(ActionIndex, ActionEvent)>,
+    /// Whether the run ends with this step; true once `status` is persisted.
+    pub ends: bool,
     /// Why nothing more happens.
     pub waiting_on: Vec<WaitingOn>,
     /// Ask again at this time at the latest; at once if it has passed.

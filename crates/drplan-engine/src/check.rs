@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use crate::{
     data::{FIELDS, OUTPUT_FIELDS},
     parameters::convert,
+    sealed::SealedParameters,
     texts::texts,
 };
 
@@ -30,8 +31,16 @@ pub fn check_workflow(workflow: &Workflow) -> Problems {
             problems.push(Problem::error(format!("spec.parameters[{index}].default"), kind));
         }
     }
+    let sealed = SealedParameters::declared(&workflow.parameters);
     for (index, action) in workflow.actions.iter().enumerate() {
         let at = format!("spec.actions[{index}]");
+        let doings = [("", Some(&action.doing)), (".rollback", action.rollback.as_ref())];
+        for (below, doing) in doings {
+            let misused = doing.into_iter().flat_map(|doing| sealed.misused(doing));
+            problems.extend(
+                misused.map(|(field, message)| sealed_problem(format!("{at}{below}.{field}"), message)),
+            );
+        }
         check_doing(
             workflow,
             &workflow.actions[..index],
@@ -154,6 +163,11 @@ fn passes_parameter_to_shell(container: &Json) -> bool {
         .position(|word| word.starts_with('-') && word.ends_with('c'))
         .and_then(|flag| all.get(flag + 1));
     shell && script.is_some_and(|script| script.contains("{{") && script.contains(".params"))
+}
+
+/// A value that is read when it is sent, where it must not be.
+fn sealed_problem(path: String, message: String) -> Problem {
+    Problem::error(path, ProblemKind::Note { message })
 }
 
 fn template_problem(path: impl Into<String>, message: String) -> Problem {

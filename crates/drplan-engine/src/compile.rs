@@ -129,14 +129,17 @@ pub fn compile(source: &PlanSource<'_>, execution: &ExecutionSource<'_>) -> Resu
             let spec: &SnapshotWorkflow = &workflows[workflow];
             let label = format!("{}/{}", spec.namespace, spec.name);
             let mut found = Problems::new();
-            let values = resolve(&spec.spec, &label, &layers, &at, &mut found);
+            let resolved = resolve(&spec.spec, &label, &layers, &at, &mut found);
             let is_complete = !any_error(&found);
             // A value of the plan may be wrong for several uses.
             found.retain(|problem| !problems.contains(problem));
             problems.extend(found);
-            // What its templates make of values that are missing is not worth telling.
-            let workflow = if is_complete { workflow } else { unchecked };
-            uses.push(SnapshotUse { workflow, values });
+            uses.push(SnapshotUse {
+                // What its templates make of values that are missing is not worth telling.
+                workflow: if is_complete { workflow } else { unchecked },
+                values: resolved.values,
+                sources: resolved.sources,
+            });
         }
         stages.push(SnapshotStage {
             name: stage.name.clone(),
@@ -346,6 +349,7 @@ fn accepting(source: &PlanSource<'_>, key: &WorkflowKey, of_execution: &[Paramet
                 kind: ParameterType::String,
                 required: false,
                 default: None,
+                value_from: None,
                 overridable: true,
             });
         }

@@ -12,6 +12,7 @@ use crate::{
     graph::ActionIndex,
     kept::{Facts, Kept},
     run::action_status,
+    snapshot::SnapshotUse,
 };
 
 /// The top-level fields of the data, for checks: those a template may name.
@@ -58,7 +59,7 @@ pub fn data(facts: Facts<'_>, at: ActionIndex, timestamp: Time) -> Value {
     let snapshot = &run.snapshot;
     let text = |text: &str| Value::String(text.to_owned());
     let members = [
-        ("params", params(&run.used(at).values)),
+        ("params", params(run.used(at))),
         ("outputs", outputs(facts, at)),
         ("planName", text(&snapshot.plan)),
         ("planNamespace", text(&snapshot.namespace)),
@@ -77,14 +78,17 @@ pub fn data(facts: Facts<'_>, at: ActionIndex, timestamp: Time) -> Value {
     )
 }
 
-/// `.params`: values as their parameter's type.
-pub fn params(values: &BTreeMap<String, serde_json::Value>) -> Value {
-    Value::Map(
-        values
-            .iter()
-            .map(|(name, value)| (name.clone(), Value::from(value.clone())))
-            .collect(),
-    )
+/// `.params`: values as their parameter's type; in place of those that are read when they are sent, where from.
+fn params(used: &SnapshotUse) -> Value {
+    let values = used
+        .values
+        .iter()
+        .map(|(name, value)| (name.clone(), Value::from(value.clone())));
+    let sources = used
+        .sources
+        .iter()
+        .map(|(name, source)| (name.clone(), Value::String(source.to_string())));
+    Value::Map(values.chain(sources).collect())
 }
 
 /// `.outputs`: those of the actions before `at` in its workflow execution that have ended; in a Revert also of the action

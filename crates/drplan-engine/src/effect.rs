@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use drplan_api::{ActionPath, GoDuration, Time, status::ObjectRef};
 use serde_json::Value;
 
-use crate::object::{ObjectCommand, ObjectOutcome};
+use crate::{
+    object::{ObjectCommand, ObjectOutcome},
+    sealed::Sealed,
+};
 
 /// The identity of an effect: the same in every attempt and after every crash.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,6 +94,8 @@ pub struct HttpCall {
     pub keep_body: bool,
     /// The bound of this attempt, from the moment it is sent.
     pub timeout: GoDuration,
+    /// Values that are read first; then [`HttpCall::opened`] is what is sent.
+    pub sealed: Option<Box<Sealed>>,
 }
 
 /// A Job to create, rendered.
@@ -185,6 +190,8 @@ impl Failure {
 pub enum FailureKind {
     /// A template did not render, or the rendered request is none. Nothing was sent.
     Render,
+    /// A value that is read when it is sent could not be read now. Nothing was sent.
+    NotRead,
     /// The connection was refused, or no name resolved. Nothing was sent.
     NotConnected,
     /// The connection broke after something was sent.

@@ -39,6 +39,8 @@ pub(crate) struct Fold<'a> {
     pub(crate) inquiries: Vec<(ActionIndex, Inquiry)>,
     pub(crate) effects: Vec<(ActionIndex, ActionEffect)>,
     pub(crate) announcements: Vec<Announcement>,
+    /// What happened to actions in this pass.
+    pub(crate) happened: Vec<(ActionIndex, ActionEvent)>,
     pub(crate) waiting_on: Vec<WaitingOn>,
     pub(crate) wake_at: Option<Time>,
 }
@@ -64,6 +66,7 @@ impl<'a> Fold<'a> {
             inquiries: Vec::new(),
             effects: Vec::new(),
             announcements: Vec::new(),
+            happened: Vec::new(),
             waiting_on: Vec::new(),
             wake_at: None,
         }
@@ -156,6 +159,7 @@ impl<'a> Fold<'a> {
         };
         let action = action_status_mut(&mut self.status, at).ok_or(unknown)?;
         action.phase = next(action.phase, event)?;
+        self.happened.push((at, event));
         if action.phase.is_ended() {
             action.attempt_time = None;
             // What never ran has no times.

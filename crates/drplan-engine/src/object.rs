@@ -5,7 +5,7 @@ use drplan_api::{ActionPath, Time, canonical::PatchType, status::ObjectRef};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::effect::EffectIdentity;
+use crate::{effect::EffectIdentity, sealed::Sealed};
 
 /// What to do to one object. The `target` names apiVersion, kind and name, and a namespace that counts only where the
 /// kind has one.
@@ -51,6 +51,8 @@ pub struct ObjectWrite {
     pub annotations: Vec<(String, String)>,
     /// When the attempt is over, wall time.
     pub deadline: Time,
+    /// Values that are read first; then [`ObjectWrite::opened`] is what is sent.
+    pub sealed: Option<Box<Sealed>>,
 }
 
 /// What is sent.

@@ -15,6 +15,7 @@ use crate::{
     object::{Before, Look, ObjectCommand, ObjectDeletion, ObjectWrite, WriteHow, field_manager},
     render::{RenderError, number, plain, yaml},
     run::Run,
+    sealed::Sealed,
 };
 
 /// The group and version of Clusternet's kinds.
@@ -26,7 +27,7 @@ pub(crate) struct RenderedObject {
     /// The object.
     pub(crate) target: ObjectRef,
     operation: Operation,
-    body: Json,
+    pub(crate) body: Json,
     patch_type: PatchType,
     force: bool,
 }
@@ -54,6 +55,7 @@ impl RenderedObject {
         attempt: u32,
         before: Before,
         deadline: Time,
+        sealed: Option<Box<Sealed>>,
     ) -> ObjectCommand {
         let how = match self.operation {
             Operation::Create => WriteHow::Create(self.body),
@@ -99,6 +101,7 @@ impl RenderedObject {
                 pair(labels::ATTEMPT, &attempt.to_string()),
             ],
             deadline,
+            sealed,
         })
     }
 }
@@ -116,7 +119,7 @@ pub(crate) fn render_object(
         Work::Http(_) | Work::Job(_) => Ok(None),
         Work::Localization(localization) => of_localization(localization, namespace, data).map(Some),
         Work::Subscription(subscription) => of_subscription(subscription, namespace, data).map(Some),
-        Work::KubernetesResource(resource) => of_resource(resource, namespace, data).map(Some),
+        Work::KubernetesResource(resource) => render_resource(resource, namespace, data).map(Some),
     }
 }
 
@@ -254,7 +257,11 @@ fn clusternet(
     }
 }
 
-fn of_resource(
+/// Renders the object of `resource`; `plan_namespace` is where it is if it does not say.
+///
+/// # Errors
+/// As [`render_object`].
+pub(crate) fn render_resource(
     resource: &Resource,
     plan_namespace: &str,
     data: &Value,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use drplan_api::{
-    Problem, ProblemKind, Problems,
-    canonical::{Parameter, ParameterType, ParameterValue, Workflow},
+    Problem, ProblemKind, Problems, Source,
+    canonical::{Parameter, ParameterType, ParameterValue, Supplied, Workflow},
 };
 use serde_json::Value;
 
@@ -18,6 +18,15 @@ pub struct Layer<'a> {
     pub from_execution: bool,
 }
 
+/// The parameters of one use of a workflow.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Resolved {
+    /// Values, converted to their parameters' types.
+    pub values: BTreeMap<String, Value>,
+    /// Where the other values are read from when they are sent.
+    pub sources: BTreeMap<String, Source>,
+}
+
 /// The values of all parameters of `workflow` (called `label` in problems): its defaults, then each of `layers`,
 /// later ones over earlier ones. A parameter without value is the empty string.
 ///
@@ -28,11 +37,11 @@ pub fn resolve(
     layers: &[Layer<'_>],
     at: &str,
     problems: &mut Problems,
-) -> BTreeMap<String, Value> {
-    let mut resolved = BTreeMap::new();
+) -> Resolved {
+    let mut resolved = Resolved::default();
     for parameter in &workflow.parameters {
         let name = parameter.name.as_str();
-        let mut chosen: Option<(String, &Value)> = None;
+        let mut chosen: Option<(String, &Supplied)> = None;
         for layer in layers {
             let Some(position) = layer.values.iter().position(|value| value.name == parameter.name) else {
                 continue;
@@ -46,10 +55,20 @@ pub fn resolve(
                 problems.push(Problem::error(path, kind));
                 continue;
             }
-            chosen = Some((format!("{path}.value"), &layer.values[position].value));
+            chosen = Some((format!("{path}.value"), &layer.values[position].supplied));
+        }
+        let source = match &chosen {
+            Some((_, Supplied::From(source))) => Some(source),
+            Some((_, Supplied::Value(_))) => None,
+            None => parameter.value_from.as_ref(),
+        };
+        if let Some(source) = source {
+            resolved.sources.insert(name.to_owned(), source.clone());
+            continue;
         }
         let converted = match (&chosen, &parameter.default) {
-            (Some((path, value)), _) => {
+            (Some((_, Supplied::From(_))), _) => continue,
+            (Some((path, Supplied::Value(value))), _) => {
                 convert(parameter, value).map_err(|kind| Problem::error(path.clone(), kind))
             }
             // A default that does not convert is the workflow's problem, reported there.
@@ -64,7 +83,7 @@ pub fn resolve(
             (None, None) => Ok(Value::String(String::new())),
         };
         match converted {
-            Ok(value) => drop(resolved.insert(name.to_owned(), value)),
+            Ok(value) => drop(resolved.values.insert(name.to_owned(), value)),
             Err(problem) => problems.push(problem),
         }
     }
@@ -138,6 +157,7 @@ mod tests {
             kind,
             required: false,
             default: None,
+            value_from: None,
             overridable: true,
         }
     }

@@ -21,6 +21,7 @@ use crate::{
     object::{Before, Look, ObjectCommand, ObjectDeletion, field_manager},
     object_render::{RenderedObject, render_object},
     run::{Run, action_status},
+    sealed::{Sealed, SealedParameters},
     snapshot::Snapshot,
     task::Task,
     undo::{ABSENT, Undo},
@@ -94,7 +95,9 @@ pub fn render(facts: Facts<'_>, at: ActionIndex, attempt: Attempt) -> Result<Ren
     };
     match &doing.work {
         Work::Http(http) => {
-            let call = http_call(http, &data, timeout, run.keeps_body(at))?;
+            let params = run.sealed_parameters(at);
+            let mut call = http_call(http, &data, timeout, run.keeps_body(at), &params)?;
+            call.sealed = Sealed::of(params, doing, &run.snapshot.namespace, &data)?;
             Ok(Rendered {
                 command: Command::Call(call),
                 target: None,
@@ -114,7 +117,8 @@ pub fn render(facts: Facts<'_>, at: ActionIndex, attempt: Attempt) -> Result<Ren
             let deadline = attempt.counts_from.plus_millis(timeout.as_millis());
             let object = object_of(run, doing, &data)?;
             let target = Some(object.target.clone());
-            let command = object.command(run, at, attempt.number, before, deadline);
+            let sealed = Sealed::of(run.sealed_parameters(at), doing, &run.snapshot.namespace, &data)?;
+            let command = object.command(run, at, attempt.number, before, deadline, sealed);
             Ok(Rendered {
                 command: Command::Object(command),
                 target,
@@ -285,14 +289,19 @@ pub(crate) fn yaml(field: &str, source: &str, data: &Value) -> Result<String, Re
         .map_err(|error| RenderError::new(field, error.to_string()))
 }
 
-fn http_call(
+/// The request that `http` is with `data`; the values of `sealed` are percent-encoded in its URL.
+///
+/// # Errors
+/// [`RenderError`] for the first text that does not render.
+pub(crate) fn http_call(
     http: &Http,
     data: &Value,
     timeout: GoDuration,
     keep_body: bool,
+    sealed: &SealedParameters,
 ) -> Result<HttpCall, RenderError> {
     let url = parse("http.url", &http.url)?
-        .render_url(data)
+        .render_url_encoding(data, &|name| sealed.has(name))
         .map_err(|error| RenderError::new("http.url", error.to_string()))?;
     let mut headers = BTreeMap::new();
     for (name, source) in &http.headers {
@@ -303,8 +312,12 @@ fn http_call(
             value.map_err(|error| RenderError::new(field, error.to_string()))?,
         );
     }
+    // What is read stands in its place by name until then.
+    for header in &http.headers_from {
+        headers.insert(header.name.clone(), header.value_from.to_string());
+    }
     let body = match &http.body {
-        None => None,
+        None => http.body_from.as_ref().map(ToString::to_string),
         Some(source) => {
             let body = parse("http.body", source)?.render_body(data);
             Some(body.map_err(|error| RenderError::new("http.body", error.to_string()))?)
@@ -328,6 +341,7 @@ fn http_call(
         insecure_skip_verify: http.insecure_skip_verify,
         keep_body,
         timeout,
+        sealed: None,
     })
 }
 

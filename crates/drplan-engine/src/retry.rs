@@ -50,7 +50,8 @@ pub(crate) fn limit(task: Task<'_>, data: &Value) -> u32 {
 
 fn is_retriable(policy: &RetryPolicy, task: Task<'_>, failure: &Failure) -> bool {
     match failure.kind {
-        FailureKind::NotConnected
+        FailureKind::NotRead
+        | FailureKind::NotConnected
         | FailureKind::ConnectionLost
         | FailureKind::ApiUnavailable
         | FailureKind::ApiConflict
@@ -79,6 +80,7 @@ fn is_retriable(policy: &RetryPolicy, task: Task<'_>, failure: &Failure) -> bool
 pub(crate) fn effect_possible(kind: FailureKind) -> bool {
     match kind {
         FailureKind::Render
+        | FailureKind::NotRead
         | FailureKind::NotConnected
         | FailureKind::Tls
         | FailureKind::AlreadyExists

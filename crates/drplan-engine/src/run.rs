@@ -13,6 +13,7 @@ use crate::{
     graph::{ActionIndex, Graph, path_of},
     parameters::shown,
     revert::{Reverted, RevertedAction},
+    sealed::SealedParameters,
     snapshot::{Snapshot, SnapshotError, SnapshotUse, SnapshotWorkflow},
     texts,
     undo::Undo,
@@ -96,6 +97,11 @@ impl Run {
     /// The use of a workflow that the action at `at` belongs to.
     pub fn used(&self, at: ActionIndex) -> &SnapshotUse {
         &self.snapshot.stages[at.stage].uses[at.workflow]
+    }
+
+    /// The parameters of that use whose values are read when they are sent.
+    pub(crate) fn sealed_parameters(&self, at: ActionIndex) -> SealedParameters {
+        SealedParameters::of(self.used(at), self.workflow(at))
     }
 
     /// The path of the action at `at`.
@@ -194,6 +200,11 @@ impl Run {
                 .values
                 .iter()
                 .map(|(name, value)| (name.clone(), shown(value)))
+                .chain(
+                    used.sources
+                        .iter()
+                        .map(|(name, source)| (name.clone(), source.to_string())),
+                )
                 .collect(),
             action_statuses: workflow.spec.actions.iter().map(action).collect(),
             ..WorkflowExecution::default()

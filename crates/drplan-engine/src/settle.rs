@@ -38,6 +38,8 @@ impl Fold<'_> {
     /// What is decided, as it is.
     pub(crate) fn into_step(self) -> Step {
         Step {
+            ends: self.status.phase.is_terminal() && !self.before.phase.is_terminal(),
+            happened: self.happened,
             status: self.status,
             to_keep: self.to_keep,
             inquiries: self.inquiries,

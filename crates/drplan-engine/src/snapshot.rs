@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use drplan_api::{
-    GoDuration, StageName,
+    GoDuration, Source, StageName,
     canonical::{PlanFailurePolicy, Workflow},
 };
 use serde::{Deserialize, Serialize};
@@ -61,8 +61,11 @@ pub struct SnapshotStage {
 pub struct SnapshotUse {
     /// Index into `workflows`.
     pub workflow: usize,
-    /// The value of every declared parameter, converted to its type; without value: the empty string.
+    /// The value of every declared parameter but those in `sources`, converted to its type; without value: the empty string.
     pub values: BTreeMap<String, Value>,
+    /// Where the values of the other declared parameters are read from when they are sent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, Source>,
 }
 
 /// One workflow as it was when the run began.

@@ -121,6 +121,15 @@ impl Run {
         }
     }
 
+    /// The type of what is done for the action at `at`, as written in manifests; of an undo by deletion `Deletion`.
+    pub fn doing(&self, at: ActionIndex) -> &'static str {
+        match self.task(at) {
+            Task::Written(doing) => doing.work.type_name(),
+            Task::Delete { .. } => "Deletion",
+            Task::Nothing(_) => "",
+        }
+    }
+
     /// What is written for the action at `at` and done in this run: itself, or in a Revert its rollback.
     pub fn written(&self, at: ActionIndex) -> Option<&Doing> {
         match self.task(at) {

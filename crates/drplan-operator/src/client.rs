@@ -63,6 +63,9 @@ pub async fn connect(kubeconfig: Option<&Path>, contact: &Contact) -> Result<Cli
     config.write_timeout = Some(WRITE_TIMEOUT);
     config.read_timeout = None;
     config.default_retry = false;
+    if config.proxy_url.as_ref().is_some_and(is_of_environment) {
+        config.proxy_url = None;
+    }
     config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
     let url = config.cluster_url.to_string();
     // kube installs aws-lc-rs as the provider of TLS here, unless there is one.
@@ -71,6 +74,15 @@ pub async fn connect(kubeconfig: Option<&Path>, contact: &Contact) -> Result<Cli
         source: Box::new(source),
     })?;
     Ok(builder.with_layer(&contact.layer()).build())
+}
+
+/// Whether this proxy is the environment's, which kube takes where the kubeconfig names none. The API server is reached
+/// directly, and variables for other programs of a container do not change that.
+fn is_of_environment(proxy: &http::Uri) -> bool {
+    ["HTTPS_PROXY", "https_proxy"]
+        .iter()
+        .filter_map(|name| std::env::var(name).ok()?.parse::<http::Uri>().ok())
+        .any(|of_environment| of_environment == *proxy)
 }
 
 async fn configuration(kubeconfig: Option<&Path>) -> Result<Config, Error> {

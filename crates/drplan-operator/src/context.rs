@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use drplan_actions::{Identity, Performer};
-use drplan_api::{DRPlan, DRPlanExecution, DRWorkflow, status::Epoch};
+use drplan_api::{DRPlan, DRPlanExecution, DRWorkflow};
 use kube::Client;
 use tokio::sync::Semaphore;
 
@@ -12,6 +12,8 @@ use crate::{
     desk::PlanLocks,
     events::EventQueue,
     index::{Index, Key},
+    leadership::Leadership,
+    metrics::Metrics,
     queue::WorkQueue,
     raw::Raw,
     store::Store,
@@ -31,10 +33,12 @@ pub struct Context {
     pub performer: Performer,
     /// Events, beside everything else.
     pub events: EventQueue,
+    /// What is counted.
+    pub metrics: Metrics,
     /// When the API server last answered.
     pub contact: Contact,
-    /// Who acts.
-    pub epoch: Epoch,
+    /// Whether this process acts, and who it is.
+    pub leadership: Leadership,
     /// Plans whose status is being written.
     pub plan_locks: PlanLocks,
     /// Places for running executions.

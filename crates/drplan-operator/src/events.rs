@@ -163,6 +163,11 @@ impl EventQueue {
         self.shared.lost.load(Ordering::Relaxed)
     }
 
+    /// Events that wait to be posted.
+    pub fn waiting(&self) -> usize {
+        self.notes.max_capacity() - self.notes.capacity()
+    }
+
     /// Posts what is there, for at most `within`; the rest is lost, and so is what is pushed from now on.
     pub async fn drain(&self, within: Duration) {
         self.shared.closing.cancel();

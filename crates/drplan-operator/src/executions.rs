@@ -63,7 +63,7 @@ impl Executions {
         }
     }
 
-    /// Lets this process claim every run that the index holds now. Called once, when it begins to lead.
+    /// Lets this process claim every run that the index holds now. Called once in each term, when it begins.
     pub fn claim_all(&self) {
         let unfinished = self.context.index.executions().into_iter().filter(|card| {
             matches!(
@@ -73,7 +73,10 @@ impl Executions {
         });
         let found =
             unfinished.filter_map(|card| Some((card.metadata.uid.clone()?, card.status.process.clone())));
-        self.lock().claimable.extend(found);
+        let mut running = self.lock();
+        running.claimable = found.collect();
+        // What a follower may not touch, a leader may.
+        running.rested.clear();
     }
 
     /// Looks at execution `key`: tells its task, or gives it one, or enters its end.
@@ -133,8 +136,8 @@ impl Executions {
         }
     }
 
-    /// From which process this one may claim a run: from the one that had it when this one began, from itself, or
-    /// from any if nobody can read it and it is to go. None: it may not.
+    /// From which process this one may claim a run: from the one that had it when this one began to lead, from itself,
+    /// from one of an earlier term, or from any if nobody can read it and it is to go. None: it may not.
     async fn claimable_from(&self, key: &Key, uid: &str) -> Result<Option<Option<String>>, StoreError> {
         if let Some(from) = self.lock().claimable.get(uid) {
             return Ok(Some(from.clone()));
@@ -142,13 +145,13 @@ impl Executions {
         let Some(raw) = self.context.stores.executions.get(&key.0, &key.1).await? else {
             return Ok(None);
         };
-        let process = raw
-            .status
-            .pointer("/epoch/process")
-            .and_then(|process| process.as_str());
-        let own = self.context.epoch.process.as_str();
-        if process == Some(own) {
-            return Ok(Some(Some(own.to_owned())));
+        let epoch = |field: &str| raw.status.pointer(&format!("/epoch/{field}"));
+        let process = epoch("process").and_then(|process| process.as_str());
+        let transitions = epoch("leaseTransitions").and_then(|transitions| transitions.as_u64());
+        let leadership = &self.context.leadership;
+        let is_own = process == Some(leadership.process());
+        if is_own || transitions.is_some_and(|transitions| leadership.succeeds(transitions)) {
+            return Ok(Some(process.map(str::to_owned)));
         }
         let record = Record::of(raw);
         let goes_unread = record.is_deleting() && matches!(record.status, Recorded::Unreadable { .. });

@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -27,31 +26,6 @@ impl Readiness {
     /// Whether [`Self::set_ready`] was called.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
-    }
-}
-
-/// An address that cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to listen on `{address}` for health probes")]
-pub struct BindError {
-    address: SocketAddr,
-    source: io::Error,
-}
-
-/// Listens on `address`. `[::]` means every address of the machine, also where it has no IPv6.
-///
-/// # Errors
-/// When the address is taken or not the machine's.
-pub async fn bind(address: SocketAddr) -> Result<TcpListener, BindError> {
-    match TcpListener::bind(address).await {
-        Ok(listener) => Ok(listener),
-        Err(_) if address.is_ipv6() && address.ip().is_unspecified() => {
-            let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
-            TcpListener::bind(address)
-                .await
-                .map_err(|source| BindError { address, source })
-        }
-        Err(source) => Err(BindError { address, source }),
     }
 }
 
@@ -104,16 +78,5 @@ mod tests {
         readiness.clone().set_ready();
         assert_eq!(ask(&readiness, "/readyz").await, (200, "ok".to_owned()));
         assert_eq!(ask(&readiness, "/metrics").await.0, 404);
-    }
-
-    #[tokio::test]
-    async fn an_address_that_is_taken_is_named() {
-        let taken = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let address = taken.local_addr().unwrap();
-        let error = bind(address).await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("failed to listen on `{address}` for health probes")
-        );
     }
 }

@@ -256,6 +256,16 @@ impl Index {
             .collect()
     }
 
+    /// Every workflow.
+    pub fn workflows(&self) -> Vec<Arc<WorkflowEntry>> {
+        self.read().workflows.values().cloned().collect()
+    }
+
+    /// Every plan.
+    pub fn plans(&self) -> Vec<Arc<PlanEntry>> {
+        self.read().plans.values().cloned().collect()
+    }
+
     /// Every execution.
     pub fn executions(&self) -> Vec<Arc<Card>> {
         self.read().executions.values().cloned().collect()

@@ -13,7 +13,9 @@ use drplan_operator::{
     events::EventQueue,
     fault,
     health::{self, Readiness},
-    logging, operator,
+    listen::{self, Listen},
+    logging,
+    operator::{self, Reach},
     options::{Command, Options, RunOptions},
     shutdown,
 };
@@ -55,8 +57,12 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
     let ending = shutdown::on_signal().context("failed to listen for signals")?;
 
     let readiness = Readiness::default();
-    let listener = health::bind(options.health_bind).await?;
+    let listener = listen::bind(options.health_bind, "health probes").await?;
     tokio::spawn(health::serve(listener, readiness.clone()));
+    let metrics = match options.metrics_bind {
+        Listen::At(address) => Some(listen::bind(address, "metrics").await?),
+        Listen::Off => None,
+    };
 
     let webhooks = match options.webhook.bind {
         Some(address) => Some(admission::server::bind(address).await?),
@@ -69,17 +75,18 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
         let (contact, client) = (contact.clone(), client.clone());
         async move { contact.keep_probing(client).await }
     });
-    let events = EventQueue::start(client.clone(), instance());
-    operator::run(
-        options,
+    let instance = instance();
+    let events = EventQueue::start(client.clone(), instance.clone());
+    let reach = Reach {
         client,
         contact,
-        events.clone(),
+        events: events.clone(),
         readiness,
+        metrics,
         webhooks,
-        ending,
-    )
-    .await;
+        instance,
+    };
+    operator::run(options, reach, ending).await;
     events.drain(EVENTS_DRAIN_TIMEOUT).await;
     tracing::info!("ended");
     Ok(())
@@ -88,7 +95,7 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
 /// How long the end waits for events: between the drain timeout of 25 s and the 30 s after which a Pod is killed.
 const EVENTS_DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The name of the Pod, which is its host name; events tell by it which process posted them.
+/// The name of the Pod, which is its host name; events and the lease tell by it which process it was.
 fn instance() -> String {
     std::env::var("HOSTNAME")
         .ok()

@@ -2,11 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use drplan_actions::{HttpCaller, HttpSettings, JobWatch, Performer};
-use drplan_api::{GoDuration, status::Epoch};
+use drplan_actions::{HttpCaller, JobWatch, Performer};
+use drplan_api::GoDuration;
 use kube::Client;
-use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, oneshot},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     admission::Admission,
@@ -17,6 +20,8 @@ use crate::{
     executions::Executions,
     health::Readiness,
     index::{Index, Key},
+    leadership::{Candidate, Leadership},
+    metrics::{self, Kind, Metrics},
     options::RunOptions,
     plans,
     queue::WorkQueue,
@@ -32,28 +37,64 @@ const EXECUTIONS_AT_ONCE: usize = 32;
 /// The wait before a look that failed is repeated.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Runs until `stop`, then drains. `client` and `contact` belong together. Webhooks are answered to the end, on `webhooks`.
-pub async fn run(
-    options: &RunOptions,
-    client: Client,
-    contact: Contact,
-    events: EventQueue,
-    readiness: Readiness,
-    webhooks: Option<TcpListener>,
-    stop: CancellationToken,
-) {
+/// How the operator and the world reach each other.
+pub struct Reach {
+    /// Its own client.
+    pub client: Client,
+    /// What the client hears.
+    pub contact: Contact,
+    /// Where events go.
+    pub events: EventQueue,
+    /// Where it says that its caches are warm.
+    pub readiness: Readiness,
+    /// Where it is asked for metrics.
+    pub metrics: Option<TcpListener>,
+    /// Where it is asked for admission.
+    pub webhooks: Option<TcpListener>,
+    /// The name of the Pod, by which the lease shows who holds it.
+    pub instance: String,
+}
+
+/// Runs until `stop`, then drains.
+pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
+    let Reach {
+        client,
+        contact,
+        events,
+        readiness,
+        metrics,
+        webhooks,
+        instance,
+    } = reach;
     let context = Arc::new(context(options, client, contact, events));
     let admission =
         webhooks.map(|listener| Admission::start(listener, &options.webhook, &context, readiness.clone()));
+    // Until the end of the drain: that is when somebody wants to see what is left.
+    let _scraped = metrics
+        .map(|listener| AbortOnDropHandle::new(tokio::spawn(metrics::serve(listener, Arc::clone(&context)))));
     let executions = Executions::new(Arc::clone(&context), stop.clone());
+    let resign = CancellationToken::new();
+    let candidate = options.election.lease().map(|lease| {
+        let (client, leadership) = (context.client.clone(), context.leadership.clone());
+        Candidate::new(client, lease, &instance, options.election.timing(), leadership)
+    });
+    let (warmed, warm) = oneshot::channel();
+    let election = tokio::spawn({
+        let resign = resign.clone();
+        async move {
+            // Nothing is done before everything is known: a run that an earlier process left must be found as such.
+            if let (Ok(()), Some(candidate)) = (warm.await, candidate) {
+                candidate.stand(resign).await;
+            }
+        }
+    });
     let watches = tokio::spawn({
         let (context, executions, stop) = (Arc::clone(&context), executions.clone(), stop.clone());
         async move {
-            // Nothing is done before everything is known: a run that an earlier process left must be found as such.
             let warm = || {
-                executions.claim_all();
                 readiness.set_ready();
-                tokio::spawn(work(Arc::clone(&context), executions.clone(), stop));
+                let _ = warmed.send(());
+                tokio::spawn(act(Arc::clone(&context), executions.clone(), stop));
             };
             tokio::join!(
                 watch::watch_all(&context, warm),
@@ -63,7 +104,12 @@ pub async fn run(
     });
     stop.cancelled().await;
     executions.drain(context.settings.drain_timeout).await;
+    // Only now: what was in flight is recorded.
+    resign.cancel();
     watches.abort();
+    if let Err(error) = election.await {
+        tracing::error!(error = %error, "the election ended early");
+    }
     if let Some(admission) = admission {
         admission.end().await;
     }
@@ -84,37 +130,56 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
         default_service_account: (!options.allow_operator_identity)
             .then(|| options.default_service_account.clone()),
     };
+    let metrics = Metrics::default();
     let jobs = JobWatch::new();
     tokio::spawn({
         let (jobs, client, namespaces) = (jobs.clone(), client.clone(), settings.namespaces.clone());
         async move { jobs.run(client, &namespaces).await }
     });
-    let http = HttpCaller::new(HttpSettings {
-        pinned: options.http_resolve.clone(),
-        trusted: options.http_ca.clone().unwrap_or_default(),
-        ..HttpSettings::default()
-    });
+    let http = HttpCaller::new(options.http_settings());
     Context {
         performer: Performer::new(client.clone(), http, jobs, settings.reconcile_interval),
         stores: Stores {
-            workflows: Store::new(client.clone()),
-            plans: Store::new(client.clone()),
-            executions: Store::new(client.clone()),
+            workflows: Store::new(client.clone(), metrics.clone(), Kind::Workflow),
+            plans: Store::new(client.clone(), metrics.clone(), Kind::Plan),
+            executions: Store::new(client.clone(), metrics.clone(), Kind::Execution),
         },
         client,
         index: Index::default(),
         queues: Queues::default(),
         events,
         contact,
-        // Leadership has no part in it yet: every process is of the same term.
-        epoch: Epoch {
-            process: uuid::Uuid::new_v4().to_string(),
-            lease_transitions: 0,
+        metrics,
+        leadership: match options.election.leader_elect {
+            false => Leadership::alone(),
+            true => Leadership::elected(),
         },
         plan_locks: PlanLocks::default(),
         running_places: Arc::new(Semaphore::new(settings.max_running)),
         http_places: Arc::new(Semaphore::new(settings.max_http)),
         settings,
+    }
+}
+
+/// Acts in every term that this process has, until `stop`.
+async fn act(context: Arc<Context>, executions: Executions, stop: CancellationToken) {
+    let leadership = context.leadership.clone();
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = leadership.begun() => {}
+        }
+        executions.claim_all();
+        let term = stop.child_token();
+        let working = work(Arc::clone(&context), executions.clone(), term.clone());
+        let ending = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = leadership.ended() => {}
+            }
+            term.cancel();
+        };
+        tokio::join!(working, ending);
     }
 }
 
@@ -124,14 +189,14 @@ async fn work(context: Arc<Context>, executions: Executions, stop: CancellationT
         let context = Arc::clone(&context);
         async move {
             let outcome = workflows::reconcile(&context, &key).await;
-            look_again(&context.queues.workflows, key, outcome, "workflow");
+            look_again(&context, &context.queues.workflows, key, outcome, Kind::Workflow);
         }
     });
     let plans = queues.plans.work(LOOKS_AT_ONCE, stop.clone(), |key: Key| {
         let context = Arc::clone(&context);
         async move {
             let outcome = plans::reconcile(&context, &key).await;
-            look_again(&context.queues.plans, key, outcome, "plan");
+            look_again(&context, &context.queues.plans, key, outcome, Kind::Plan);
         }
     });
     let runs = queues
@@ -140,18 +205,32 @@ async fn work(context: Arc<Context>, executions: Executions, stop: CancellationT
             let (context, executions) = (Arc::clone(&context), executions.clone());
             async move {
                 let outcome = executions.reconcile(&key).await;
-                look_again(&context.queues.executions, key, outcome, "execution");
+                look_again(
+                    &context,
+                    &context.queues.executions,
+                    key,
+                    outcome,
+                    Kind::Execution,
+                );
             }
         });
     tokio::join!(workflows, plans, runs);
 }
 
 /// A look that failed is repeated after a while; one that met a newer version waits for the watch to bring it.
-fn look_again(queue: &WorkQueue<Key>, key: Key, outcome: Result<(), StoreError>, kind: &str) {
+fn look_again(
+    context: &Context,
+    queue: &WorkQueue<Key>,
+    key: Key,
+    outcome: Result<(), StoreError>,
+    kind: Kind,
+) {
     match outcome {
         Ok(()) => {}
         Err(StoreError::Gone) => {}
         Err(error) => {
+            context.metrics.look_failed(kind);
+            let kind = kind.name();
             tracing::warn!(kind, namespace = key.0, name = key.1, error = %error, "looked at again soon");
             queue.push_after(key, LOOK_AGAIN);
         }

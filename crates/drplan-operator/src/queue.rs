@@ -56,6 +56,16 @@ impl<K: Ord + Clone + Send + 'static> Default for WorkQueue<K> {
 }
 
 impl<K: Ord + Clone + Send + 'static> WorkQueue<K> {
+    /// The number of keys that wait to be looked at now.
+    pub fn len(&self) -> usize {
+        self.lock().ready.len()
+    }
+
+    /// Whether none does.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Asks for `key` to be looked at.
     pub fn push(&self, key: K) {
         self.lock().push(key);

@@ -99,10 +99,14 @@ pub struct Glance {
     pub phase: Option<String>,
     /// The operation as stored.
     pub operation: Option<String>,
+    /// When it began, as stored.
+    pub start_time: Option<String>,
     /// When it ended, as stored.
     pub completion_time: Option<String>,
     /// The process that acts on it, as stored.
     pub process: Option<String>,
+    /// How often the lease had changed hands when that process got it.
+    pub lease_transitions: Option<u64>,
     /// Whether a Revert has undone it wholly.
     pub is_undone: bool,
 }
@@ -128,10 +132,12 @@ impl<'de> Visitor<'de> for GlanceVisitor {
             let slot = match key.as_ref() {
                 "phase" => &mut glance.phase,
                 "operationType" => &mut glance.operation,
+                "startTime" => &mut glance.start_time,
                 "completionTime" => &mut glance.completion_time,
                 "epoch" => {
                     let epoch = map.next_value::<Value>()?;
                     glance.process = epoch.get("process").and_then(Value::as_str).map(str::to_owned);
+                    glance.lease_transitions = epoch.get("leaseTransitions").and_then(Value::as_u64);
                     continue;
                 }
                 "undone" => {

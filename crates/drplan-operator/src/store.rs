@@ -10,6 +10,9 @@ use kube::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::metrics::{Kind, Metrics};
 
 /// The field manager of our own records.
 const FIELD_MANAGER: &str = "drplan-operator";
@@ -44,6 +47,19 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The names of the variants.
+    pub const REASONS: [&'static str; 4] = ["Conflict", "Gone", "Refused", "Unanswered"];
+
+    /// The name of the variant.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Conflict => "Conflict",
+            Self::Gone => "Gone",
+            Self::Refused { .. } => "Refused",
+            Self::Unanswered { .. } => "Unanswered",
+        }
+    }
+
     /// Classifies what kube says.
     pub fn of(error: &kube::Error) -> Self {
         let kube::Error::Api(status) = error else {
@@ -96,6 +112,8 @@ pub async fn bounded<T>(request: impl Future<Output = kube::Result<T>>) -> Resul
 /// Access to one kind.
 pub struct Store<K> {
     client: Client,
+    metrics: Metrics,
+    label: Kind,
     kind: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -103,6 +121,8 @@ impl<K> Clone for Store<K> {
     fn clone(&self) -> Self {
         Self {
             client: self.client.clone(),
+            metrics: self.metrics.clone(),
+            label: self.label,
             kind: std::marker::PhantomData,
         }
     }
@@ -118,10 +138,12 @@ impl<K> Store<K>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + fmt::Debug,
 {
-    /// Access through `client`.
-    pub fn new(client: Client) -> Self {
+    /// Access through `client`; writes are counted as those of `label`.
+    pub fn new(client: Client, metrics: Metrics, label: Kind) -> Self {
         Self {
             client,
+            metrics,
+            label,
             kind: std::marker::PhantomData,
         }
     }
@@ -164,7 +186,11 @@ where
                     message: error.to_string(),
                 }
             })?);
-        bounded(self.api(namespace).patch_status(name, &parameters(), &patch)).await
+        let asked = Instant::now();
+        let outcome = bounded(self.api(namespace).patch_status(name, &parameters(), &patch)).await;
+        let failure = outcome.as_ref().err();
+        self.metrics.status_written(self.label, asked.elapsed(), failure);
+        outcome
     }
 
     /// Merges `metadata` into the object's if it still has the version of `meta`. Returns the object as written.

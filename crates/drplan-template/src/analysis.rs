@@ -15,6 +15,7 @@ pub(crate) fn references<'p>(program: &'p Program, source: &'p str) -> Reference
         found: References::default(),
         variables: vec![("$", Meaning::from([Part::Root]))],
         walked: BTreeSet::new(),
+        in_alone: false,
     };
     analysis.nodes(&program.main, &Meaning::from([Part::Root]));
     // What is defined but never called reads nothing, but its functions are named all the same.
@@ -45,6 +46,8 @@ struct Analysis<'p> {
     variables: Vec<(&'p str, Meaning)>,
     /// The templates walked so far, with the meaning that `.` had.
     walked: BTreeSet<(String, Meaning)>,
+    /// Whether the expression at hand is a parameter of its own.
+    in_alone: bool,
 }
 
 impl<'p> Analysis<'p> {
@@ -53,7 +56,13 @@ impl<'p> Analysis<'p> {
             match node {
                 Node::Text { .. } | Node::Break | Node::Continue => {}
                 Node::Action(pipeline) => {
+                    let alone = self.parameter_alone(pipeline, dot);
+                    self.in_alone = alone.is_some();
                     let meaning = self.pipeline(pipeline, dot);
+                    self.in_alone = false;
+                    if let Some(name) = alone {
+                        self.found.alone.insert(pipeline.offset, name.to_owned());
+                    }
                     if pipeline.variables.is_empty() {
                         self.used(&meaning, pipeline.offset);
                     }
@@ -76,6 +85,41 @@ impl<'p> Analysis<'p> {
                     }
                 }
             }
+        }
+    }
+
+    /// The parameter that the expression is, but for functions around it that only write it in another way.
+    fn parameter_alone(&self, pipeline: &'p Pipeline, dot: &Meaning) -> Option<&'p str> {
+        let is_wrapper = |operand: &Operand| match &operand.kind {
+            OperandKind::Function(function) => References::WRAPPERS.contains(&function.name()),
+            _ => false,
+        };
+        let [first, wrappers @ ..] = pipeline.commands.as_slice() else {
+            return None;
+        };
+        let read = match first.operands.as_slice() {
+            [read] => read,
+            [wrapper, read] if is_wrapper(wrapper) => read,
+            _ => return None,
+        };
+        let wrapped = wrappers
+            .iter()
+            .all(|command| matches!(command.operands.as_slice(), [one] if is_wrapper(one)));
+        let (of, names) = match &read.kind {
+            OperandKind::Field(names) => (Some(dot), names),
+            OperandKind::Variable(name, names) => {
+                let known = self.variables.iter().rev().find(|(existing, _)| existing == name);
+                (known.map(|(_, meaning)| meaning), names)
+            }
+            _ => return None,
+        };
+        match names.as_slice() {
+            [params, name] if params == "params" => {
+                let reads =
+                    wrapped && pipeline.variables.is_empty() && of == Some(&Meaning::from([Part::Root]));
+                reads.then_some(name.as_str())
+            }
+            _ => None,
         }
     }
 
@@ -218,6 +262,9 @@ impl<'p> Analysis<'p> {
                 }
                 Part::Params => {
                     self.found.params.entry(name.to_owned()).or_insert(position);
+                    if !self.in_alone {
+                        self.found.involved.entry(name.to_owned()).or_insert(position);
+                    }
                 }
                 Part::Outputs => {
                     meaning.insert(Part::Action(name.to_owned()));

@@ -79,9 +79,9 @@ pub(crate) fn printed(value: &Val<'_>, limits: Limits) -> Result<String, Mistake
     String::from_utf8(buffer.into_bytes()).map_err(|_| Mistake::NotUtf8)
 }
 
-/// A URL.
-pub(crate) fn url(output: &Output<'_>, limits: Limits) -> Placed<String> {
-    url::url(output, limits)
+/// A URL; the values of expressions at the offsets for which `encoded` holds are percent-encoded.
+pub(crate) fn url(output: &Output<'_>, limits: Limits, encoded: &dyn Fn(usize) -> bool) -> Placed<String> {
+    url::url(output, limits, encoded)
 }
 
 /// A header's value.

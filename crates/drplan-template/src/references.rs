@@ -7,6 +7,12 @@ use crate::Position;
 pub struct References {
     /// The parameters read, by name.
     pub params: BTreeMap<String, Position>,
+    /// Those of `params` that are read otherwise than as an expression of their own: `{{ .params.x }}`, also with
+    /// [`References::WRAPPERS`] around it, writes a value and decides nothing; a condition, a loop, a variable or the
+    /// argument of any other function may.
+    pub involved: BTreeMap<String, Position>,
+    /// The expressions that are a parameter of their own: the offset in the source, and the parameter.
+    pub(crate) alone: BTreeMap<usize, String>,
     /// The outputs read: action and field. `None`: the outputs of an action as a whole.
     pub outputs: BTreeMap<(String, Option<String>), Position>,
     /// Other top-level fields such as `planName`.
@@ -19,4 +25,9 @@ pub struct References {
     pub outputs_dynamic: Option<Position>,
     /// Where all of the data (`.` or `$`) is used as a whole: everything may be read.
     pub root_dynamic: Option<Position>,
+}
+
+impl References {
+    /// The functions that an expression may pipe a parameter through and still be of its own.
+    pub const WRAPPERS: [&'static str; 6] = ["b64enc", "quote", "squote", "toJson", "trim", "urlquery"];
 }

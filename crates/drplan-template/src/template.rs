@@ -105,7 +105,22 @@ impl Template {
     /// As [`Template::render_text`]; a character that has a meaning in URLs in a value.
     pub fn render_url(&self, data: &Value) -> Result<String, TemplateError> {
         let output = self.run(data, Output::with_holes())?;
-        place::url(&output, self.limits).map_err(|(offset, kind)| self.error(offset, kind))
+        place::url(&output, self.limits, &|_| false).map_err(|(offset, kind)| self.error(offset, kind))
+    }
+
+    /// The same, where the values of these `params` are percent-encoded wherever they stand, unless they are already.
+    ///
+    /// # Errors
+    /// As [`Template::render_url`].
+    pub fn render_url_encoding(
+        &self,
+        data: &Value,
+        params: &dyn Fn(&str) -> bool,
+    ) -> Result<String, TemplateError> {
+        let output = self.run(data, Output::with_holes())?;
+        let alone = &self.inner.references.alone;
+        let encoded = |offset| alone.get(&offset).is_some_and(|name| params(name));
+        place::url(&output, self.limits, &encoded).map_err(|(offset, kind)| self.error(offset, kind))
     }
 
     /// The value of a header.

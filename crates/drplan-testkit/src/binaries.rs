@@ -1,18 +1,17 @@
-//! Finds the control plane's binaries, and builds them on first use.
+//! Finds the control plane's binaries and the tools of tests, and builds them on first use.
 
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use sha2::{Digest, Sha256};
+
+use crate::go::Bundle;
 
 /// Where the Go sources are, beside this crate.
 const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../controlplane");
+
+/// Names a directory of ready binaries.
+const READY_BINARIES: &str = "DRPLAN_CONTROLPLANE_BIN";
 
 /// The programs in the multi-call binary `controlplane`, found by these names beside it.
 const PROGRAMS: [&str; 5] = [
@@ -36,15 +35,6 @@ pub struct Binaries {
     dir: PathBuf,
 }
 
-/// Why there are no binaries.
-#[derive(Debug)]
-pub enum BuildError {
-    /// There is no Go to build them with.
-    NoGo,
-    /// Go refused: the last lines it printed.
-    Refused(String),
-}
-
 impl Binaries {
     /// Returns the binaries, building them if need be: minutes at first, at once from then on.
     ///
@@ -52,31 +42,30 @@ impl Binaries {
     ///
     /// # Errors
     ///
-    /// [`BuildError`] when they cannot be built, or an I/O error of the cache.
+    /// [`crate::BuildError`] when they cannot be built, or an I/O error of the cache.
     pub fn get() -> anyhow::Result<Self> {
-        if let Some(dir) = std::env::var_os("DRPLAN_CONTROLPLANE_BIN") {
+        if let Some(dir) = std::env::var_os(READY_BINARIES) {
             let binaries = Self { dir: dir.into() };
             for name in PROGRAMS.iter().chain(&["kwok", "keep"]) {
                 if !binaries.path(name).exists() {
                     bail!(
-                        "DRPLAN_CONTROLPLANE_BIN names `{}`, which has no `{name}`",
+                        "{READY_BINARIES} names `{}`, which has no `{name}`",
                         binaries.dir.display()
                     );
                 }
             }
             return Ok(binaries);
         }
-        let cache = cache_root()?;
-        let dir = cache.join(format!("controlplane-{}", key()?));
-        if !dir.exists() {
-            fs::create_dir_all(&cache).with_context(|| format!("failed to make `{}`", cache.display()))?;
-            let lock = File::create(cache.join("controlplane.lock"))?;
-            lock.lock().context("failed to lock the cache")?;
-            // Another process may have built them while this one waited.
-            if !dir.exists() {
-                build(&cache, &dir)?;
-            }
-        }
+        let bundle = Bundle {
+            name: "controlplane",
+            module: MODULE.into(),
+            without: Some(PROMTOOL_FOLDER),
+            builds: &BUILDS,
+            linker_flags: linker_flags()?,
+            tags: "",
+            links: Some(("controlplane", &PROGRAMS)),
+        };
+        let dir = bundle.get()?;
         Ok(Self { dir })
     }
 
@@ -89,93 +78,6 @@ impl Binaries {
     pub fn dir(&self) -> &Path {
         &self.dir
     }
-}
-
-fn cache_root() -> anyhow::Result<PathBuf> {
-    let set = |name| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
-    set("DRPLAN_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("drplan")))
-        .or_else(|| set("HOME").map(|dir| dir.join(".cache/drplan")))
-        .context("there is no cache directory: set DRPLAN_CACHE")
-}
-
-/// Names one state of the sources, the flags and the compiler.
-fn key() -> anyhow::Result<String> {
-    let mut hash = Sha256::new();
-    let version = Command::new("go")
-        .arg("version")
-        .current_dir(MODULE)
-        .output()
-        .map_err(|_| BuildError::NoGo)?;
-    hash.update(&version.stdout);
-    hash.update(format!("{BUILDS:?} {}", linker_flags()?));
-    let mut files = Vec::new();
-    source_files(Path::new(MODULE), &mut files)?;
-    files.sort();
-    for file in files {
-        hash.update(file.strip_prefix(MODULE)?.as_os_str().as_encoded_bytes());
-        hash.update(fs::read(&file)?);
-    }
-    Ok(hash
-        .finalize()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
-}
-
-fn source_files(dir: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    for entry in fs::read_dir(dir).with_context(|| format!("failed to read `{}`", dir.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            source_files(&path, found)?;
-        } else if path
-            .extension()
-            .is_some_and(|ending| ["go", "mod", "sum"].map(OsStr::new).contains(&ending))
-        {
-            found.push(path);
-        }
-    }
-    Ok(())
-}
-
-/// Builds everything beside `dir` and puts it in place in one step.
-fn build(cache: &Path, dir: &Path) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    eprintln!("testkit: building the control plane from Go modules, once; this takes some minutes");
-    let unfinished = tempfile::Builder::new().prefix("building-").tempdir_in(cache)?;
-    let flags = linker_flags()?;
-    for (folder, package, name) in BUILDS {
-        let mut go = Command::new("go");
-        go.current_dir(Path::new(MODULE).join(folder))
-            .args([
-                "build",
-                "-v",
-                "-trimpath",
-                "-buildvcs=false",
-                "-ldflags",
-                &flags,
-                "-o",
-            ])
-            .arg(unfinished.path().join(name))
-            .arg(package)
-            .env("CGO_ENABLED", "0");
-        go_build(go, name)?;
-    }
-    for program in PROGRAMS {
-        std::os::unix::fs::symlink("controlplane", unfinished.path().join(program))?;
-    }
-    fs::rename(unfinished.keep(), dir).with_context(|| format!("failed to move to `{}`", dir.display()))?;
-    eprintln!(
-        "testkit: the control plane is in {} ({} s)",
-        dir.display(),
-        begun.elapsed().as_secs()
-    );
-    Ok(())
 }
 
 /// Small binaries, and the version that go.mod names: left alone, the API server reports one that clients fail to parse.
@@ -193,59 +95,34 @@ fn linker_flags() -> anyhow::Result<String> {
     ))
 }
 
-/// Runs `go build -v`, telling every 15 seconds how far it is.
-fn go_build(mut go: Command, name: &str) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    let mut child = go
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|_| BuildError::NoGo)?;
-    let stderr = child.stderr.take().context("go has no standard error")?;
-    let (sender, lines) = channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    let mut printed = Vec::new();
-    let mut told = Instant::now();
-    loop {
-        match lines.recv_timeout(Duration::from_secs(1)) {
-            Ok(line) => printed.push(line),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-        if told.elapsed() >= Duration::from_secs(15) {
-            told = Instant::now();
-            let seconds = begun.elapsed().as_secs();
-            eprintln!(
-                "testkit: building {name}: {seconds} s, {} packages so far",
-                printed.len()
+/// The folder of promtool's module.
+const PROMTOOL_FOLDER: &str = "promtool";
+
+/// Returns Prometheus' promtool, building it if need be: minutes at first, at once from then on. Blocks.
+///
+/// # Errors
+///
+/// [`crate::BuildError`] when it cannot be built, or an I/O error of the cache.
+pub fn promtool() -> anyhow::Result<PathBuf> {
+    if let Some(dir) = std::env::var_os(READY_BINARIES) {
+        let program = Path::new(&dir).join("promtool");
+        if !program.exists() {
+            bail!(
+                "{READY_BINARIES} names `{}`, which has no `promtool`",
+                dir.display()
             );
         }
+        return Ok(program);
     }
-    if child.wait()?.success() {
-        eprintln!("testkit: built {name} in {} s", begun.elapsed().as_secs());
-        return Ok(());
-    }
-    let last = printed.split_off(printed.len().saturating_sub(30));
-    Err(BuildError::Refused(last.join("\n")).into())
+    let bundle = Bundle {
+        name: "promtool",
+        module: Path::new(MODULE).join(PROMTOOL_FOLDER),
+        without: None,
+        builds: &[(".", "github.com/prometheus/prometheus/cmd/promtool", "promtool")],
+        linker_flags: "-s -w".to_owned(),
+        // Rules need none of the clouds whose services Prometheus can find.
+        tags: "remove_all_sd",
+        links: None,
+    };
+    Ok(bundle.get()?.join("promtool"))
 }
-
-impl std::fmt::Display for BuildError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoGo => f.write_str(
-                "building the control plane needs Go 1.26 or newer and there is no `go` on the PATH: install it \
-                 (https://go.dev/dl), or name a directory with etcd, kube-apiserver, kube-controller-manager, \
-                 kube-scheduler, kubectl, kwok and keep in DRPLAN_CONTROLPLANE_BIN",
-            ),
-            Self::Refused(last) => write!(f, "go failed to build the control plane:\n{last}"),
-        }
-    }
-}
-
-impl std::error::Error for BuildError {}

@@ -26,6 +26,7 @@ use crate::operator::operator_crds;
 use access::{client_of, config_of};
 pub use component::Component;
 use component::Site;
+pub use crds::CLUSTERNET_KINDS;
 pub use etcd::etcd_key;
 
 /// What a control plane is made of.
@@ -41,6 +42,8 @@ pub struct Options {
     pub scheduler: bool,
     /// Makes the node ready and its pods run. On unless switched off.
     pub kwok: bool,
+    /// How long a Job's pod takes to complete, in seconds, where its annotation says nothing: 0 unless set.
+    pub pod_seconds: f64,
     /// Whether the audit log holds what was sent and answered. Large, so only where a test is about that.
     pub audit_bodies: bool,
     /// More arguments for the API server.
@@ -54,6 +57,7 @@ impl Default for Options {
             controller_manager: true,
             scheduler: true,
             kwok: true,
+            pod_seconds: 0.0,
             audit_bodies: false,
             apiserver_args: Vec::new(),
         }
@@ -142,7 +146,7 @@ impl ControlPlane {
             None => Some(Kept::start_remover(&keep, &dir)?),
         };
         let authority = Authority::generate()?;
-        let site = Site::prepare(&dir, &authority, options.audit_bodies)?;
+        let site = Site::prepare(&dir, &authority, options)?;
         let admin = authority.client("testkit:admin", Some("system:masters"))?;
         let admin = authority.kubeconfig(site.apiserver_port, &admin);
         std::fs::write(dir.join("admin.kubeconfig"), admin.to_string())?;

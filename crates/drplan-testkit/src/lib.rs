@@ -8,6 +8,7 @@
 //! - [`ControlPlane::with_namespace`]: a namespace, a stand-in and operators for one test, dumped when it fails.
 //! - [`OperatorProcess`]: the operator as a child process, to stop, continue and kill.
 //! - [`Proxy`]: what is between one client and the API server, to cut, hang and slow down.
+//! - [`record`]: what a program shows on a terminal, as a picture that moves.
 //! - [`HttpStandIn`]: the site on the other end of HTTP actions, which records and answers as told.
 //! - [`eventually`] and [`object_until`]: wait, and say on failure what was awaited and what was last seen.
 //!
@@ -25,19 +26,22 @@ mod control_plane;
 pub mod demo;
 mod dump;
 mod eventually;
+mod go;
 mod kept;
 mod kubectl;
 mod namespace;
 mod operator;
 mod port;
 mod proxy;
+pub mod record;
 mod stand_in;
 
 pub use audit::{Audit, AuditEntry, AuditObject, AuditQuery, AuditUser};
 pub use authority::{Authority, Credentials};
-pub use binaries::{Binaries, BuildError};
-pub use control_plane::{Component, ControlPlane, Options, etcd_key};
+pub use binaries::{Binaries, promtool};
+pub use control_plane::{CLUSTERNET_KINDS, Component, ControlPlane, Options, etcd_key};
 pub use eventually::{DEADLINE, Seen, eventually, eventually_within, object_until};
+pub use go::BuildError;
 pub use kept::{Kept, Launch};
 pub use kubectl::Kubectl;
 pub use namespace::TestNamespace;

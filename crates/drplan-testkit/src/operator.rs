@@ -99,6 +99,7 @@ pub struct OperatorProcess {
     launch: Launch,
     keep: PathBuf,
     health_port: u16,
+    metrics_port: u16,
     kept: Mutex<Option<Arc<Kept>>>,
 }
 
@@ -126,13 +127,19 @@ impl OperatorProcess {
             Some(program) => program,
             None => tokio::task::spawn_blocking(operator_binary).await??,
         };
-        let health_port = free_port()?;
+        let (health_port, metrics_port) = (free_port()?, free_port()?);
         let health_bind = format!("127.0.0.1:{health_port}");
         let mut args: Vec<OsString> = match is_operator {
             true => vec!["run".into()],
             false => Vec::new(),
         };
         args.extend(["--health-bind".into(), health_bind.into()]);
+        if is_operator {
+            args.extend([
+                "--metrics-bind".into(),
+                format!("127.0.0.1:{metrics_port}").into(),
+            ]);
+        }
         if is_operator && launch.operator_identity {
             args.push("--allow-operator-identity".into());
         }
@@ -157,6 +164,7 @@ impl OperatorProcess {
             launch,
             keep: binaries.path("keep"),
             health_port,
+            metrics_port,
             kept: Mutex::default(),
         };
         operator.run()?;
@@ -209,6 +217,17 @@ impl OperatorProcess {
     /// The URL of a path of its health server.
     pub fn health_url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.health_port)
+    }
+
+    /// What it answers to Prometheus.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub async fn metrics(&self) -> anyhow::Result<String> {
+        let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
+        let answer = reqwest::get(&url).await?.error_for_status()?;
+        Ok(answer.text().await?)
     }
 
     /// Its process id.

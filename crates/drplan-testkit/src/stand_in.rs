@@ -120,6 +120,12 @@ impl HttpStandIn {
         self.shared.change(|ledger| ledger.script(path, answers));
     }
 
+    /// Holds the answer to the next request whose `Idempotency-Key` ends like this, whatever its script says, until it is
+    /// [released](Self::release).
+    pub fn hold(&self, key_end: &str) {
+        self.shared.change(|ledger| ledger.hold(key_end));
+    }
+
     /// Lets go the answers to this path that are held now.
     pub fn release(&self, path: &str) {
         self.shared.change(|ledger| ledger.release(path));
@@ -281,6 +287,7 @@ async fn answer(
             .map(|(name, value)| (name.to_string(), value_of(value)))
             .collect(),
         body: body.to_vec(),
+        is_repeat: false,
         outcome: Outcome::Pending,
     };
     let released = shared.look(|ledger| ledger.released(&path));

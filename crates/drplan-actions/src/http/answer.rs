@@ -7,7 +7,10 @@ use drplan_engine::effect::{Failure, FailureKind, HttpCall, Outcome};
 use reqwest::{Response, Url, header::RETRY_AFTER};
 
 use super::request::shown;
-use crate::text::lossy_head;
+use crate::{
+    mask::Mask,
+    text::{head, lossy_head},
+};
 
 /// Bytes read of a body beyond those that are kept, so that a server may end its sentence; then the connection is
 /// dropped.
@@ -30,18 +33,29 @@ impl Answer {
     }
 }
 
-/// Reads the body of `response` up to its bound; the beginning of it.
-pub(super) async fn read(mut response: Response) -> reqwest::Result<String> {
+/// Reads the body of `response` up to its bound; the beginning of it, without what `mask` hides.
+pub(super) async fn read(mut response: Response, mask: &Mask) -> reqwest::Result<String> {
+    let most = OUTPUT_TEXT_BYTES_MAX + DRAINED_BYTES_MAX;
+    // What is hidden may begin within what is kept and end behind it.
+    let room = if mask.is_empty() {
+        OUTPUT_TEXT_BYTES_MAX
+    } else {
+        most
+    };
     let mut kept = Vec::new();
     let mut seen = 0;
-    while seen < OUTPUT_TEXT_BYTES_MAX + DRAINED_BYTES_MAX
+    while seen < most
         && let Some(chunk) = response.chunk().await?
     {
-        let room = OUTPUT_TEXT_BYTES_MAX - kept.len();
-        kept.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        kept.extend_from_slice(&chunk[..chunk.len().min(room - kept.len())]);
         seen += chunk.len();
     }
-    Ok(lossy_head(&kept, OUTPUT_TEXT_BYTES_MAX, seen > kept.len()))
+    let text = lossy_head(&kept, room, seen > kept.len());
+    if mask.is_empty() {
+        return Ok(text);
+    }
+    let hidden = mask.hide(&text, seen >= most);
+    Ok(head(&hidden, OUTPUT_TEXT_BYTES_MAX).to_owned())
 }
 
 /// The failure that an answer with another status is, of a call to `begin` that redirects led to `end`.
@@ -50,6 +64,9 @@ pub(super) fn refusal(call: &HttpCall, begin: &Url, end: &Url, response: &Respon
     let mut message = format!("{} {} answered {code}", call.method, shown(begin));
     if end != begin {
         message += &format!(" after a redirect to {}", shown(end));
+    }
+    if response.status().is_success() {
+        message += ", which successCodes does not list";
     }
     let retry_after = response
         .headers()

@@ -11,8 +11,8 @@ use reqwest::{Certificate, Client, Url, redirect, retry};
 
 use super::{
     HttpSettings,
-    destinations::Resolver,
     request::{none, shown},
+    resolver::{Lookup, Resolver},
 };
 use crate::text::one_line;
 
@@ -22,6 +22,7 @@ const CLIENTS_MAX: usize = 16;
 /// Makes and keeps clients.
 pub(super) struct Clients {
     settings: Arc<HttpSettings>,
+    lookup: Lookup,
     made: Mutex<HashMap<Key, Client>>,
 }
 
@@ -37,9 +38,10 @@ struct Key {
 }
 
 impl Clients {
-    pub(super) fn new(settings: Arc<HttpSettings>) -> Self {
+    pub(super) fn new(settings: Arc<HttpSettings>, lookup: Lookup) -> Self {
         Self {
             settings,
+            lookup,
             made: Mutex::default(),
         }
     }
@@ -83,9 +85,16 @@ impl Clients {
             .retry(retry::never())
             // A body is kept as it is sent; without this a small answer could unpack to a large one.
             .no_gzip()
-            .dns_resolver(Resolver::new(self.settings.clone(), key.pinned.clone()));
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
+            .dns_resolver(Resolver::new(
+                self.settings.clone(),
+                self.lookup.clone(),
+                key.pinned.clone(),
+            ));
         if let Some(proxy) = &self.settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy.clone());
+            let proxy = reqwest::Proxy::all(proxy.url.clone());
             builder = builder.proxy(proxy.map_err(|_| none(call, url, "the proxy's address is not valid"))?);
         }
         let trusted = &self.settings.trusted.certificates;

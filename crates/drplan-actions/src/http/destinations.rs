@@ -1,22 +1,19 @@
 //! Where calls may go.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    str::FromStr,
-    sync::Arc,
-};
+mod closed;
+mod written;
 
-use reqwest::{
-    Url,
-    dns::{Addrs, Name, Resolve, Resolving},
-};
+use std::net::IpAddr;
 
-use super::HttpSettings;
+use reqwest::Url;
+
+pub use written::{BadDestination, Destination};
 
 /// Where calls may go: denied ones never, others if they are allowed or nothing is.
 ///
-/// Link-local addresses (the metadata services of clouds are there) are denied unless `allow` holds a range that
-/// they are in; a name is not enough, since whoever owns it may let it resolve to anything.
+/// What counts is the address that a connection is made to. Addresses that lead to the machine itself in disguise, to
+/// link-local neighbours and to the metadata services of clouds are closed unless `allow` holds a range for just them;
+/// a name is not enough, since whoever owns it may let it resolve to anything.
 #[derive(Clone, Debug, Default)]
 pub struct Destinations {
     /// `--http-allow`; empty: all.
@@ -25,173 +22,104 @@ pub struct Destinations {
     pub deny: Vec<Destination>,
 }
 
-/// A host or a range of addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// A host name: itself, or with `*.` before it every name below it.
-    Host(String),
-    /// All addresses that share the first `bits` bits with `address`.
-    Range {
-        /// Any address of the range.
-        address: IpAddr,
-        /// How many bits its addresses share.
-        bits: u8,
-    },
-}
-
-/// Denied unless a range allows them: link-local of both families, and AWS's metadata service on IPv6.
-const DENIED_BY_DEFAULT: [&str; 3] = ["169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128"];
-
-/// A destination that may not be called.
+/// A destination that may not be called, with the flag that decides it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} is no permitted destination (--http-allow, --http-deny)")]
-pub(super) struct Refusal {
-    what: String,
+pub(super) enum Refusal {
+    #[error("{what} is denied by --http-deny={by}")]
+    Denied { what: String, by: Destination },
+    #[error("{what} is not among the destinations of --http-allow")]
+    NotAllowed { what: String },
+    #[error("{what} is {closed}, which only an address or range in --http-allow opens")]
+    Closed { what: String, closed: &'static str },
+    #[error("{what} serves a cloud's metadata, which with --http-proxy only its name in --http-allow opens")]
+    ClosedName { what: String },
 }
 
 impl Destinations {
-    /// Whether `url` may be called as far as its text tells: an address in it never passes the resolver.
-    pub(super) fn permit_literal(&self, url: &Url) -> Result<(), Refusal> {
+    /// Whether `url` may be called as far as its text tells: an address in it never passes the resolver, and a name
+    /// that cannot be permitted at any address is not even looked up.
+    pub(super) fn permit_written(&self, url: &Url) -> Result<(), Refusal> {
         let host = url.host_str().unwrap_or_default();
-        match host.trim_matches(['[', ']']).parse() {
-            Ok(address) => self.permit(host, address),
-            Err(_) if self.deny.iter().any(|denied| denied.names(host)) => Err(refusal(host)),
-            Err(_) => Ok(()),
+        if let Some(address) = literal(host) {
+            return self.permit(host, address);
+        }
+        self.permit_name(host)?;
+        let by_address = self.allow.iter().any(Destination::is_range);
+        if self.allow.is_empty() || by_address || self.allow.iter().any(|allowed| allowed.names(host)) {
+            return Ok(());
+        }
+        Err(Refusal::NotAllowed {
+            what: host.to_owned(),
+        })
+    }
+
+    /// The same where a proxy will look the host up: a name is judged by name alone, so that no range allows it.
+    pub(super) fn permit_by_proxy(&self, url: &Url) -> Result<(), Refusal> {
+        let host = url.host_str().unwrap_or_default();
+        if let Some(address) = literal(host) {
+            return self.permit(host, address);
+        }
+        self.permit_name(host)?;
+        let named = |allowed: &Destination| allowed.names(host);
+        if closed::serves_metadata(host) && !self.allow.iter().any(|allowed| allowed.is_exactly(host)) {
+            return Err(Refusal::ClosedName {
+                what: host.to_owned(),
+            });
+        }
+        if self.allow.is_empty() || self.allow.iter().any(named) {
+            return Ok(());
+        }
+        Err(Refusal::NotAllowed {
+            what: host.to_owned(),
+        })
+    }
+
+    fn permit_name(&self, host: &str) -> Result<(), Refusal> {
+        match self.deny.iter().find(|denied| denied.names(host)) {
+            Some(by) => Err(Refusal::Denied {
+                what: host.to_owned(),
+                by: by.clone(),
+            }),
+            None => Ok(()),
         }
     }
 
     /// Whether `host` may be called at `address`, one that it resolved to.
-    fn permit(&self, host: &str, address: IpAddr) -> Result<(), Refusal> {
+    pub(super) fn permit(&self, host: &str, address: IpAddr) -> Result<(), Refusal> {
         let address = address.to_canonical();
-        let denied = self
-            .deny
-            .iter()
-            .any(|denied| denied.names(host) || denied.holds(address));
-        let allowed_range = self.allow.iter().any(|allowed| allowed.holds(address));
-        let allowed = self.allow.is_empty() || allowed_range || self.allow.iter().any(|it| it.names(host));
-        let link_local = || {
-            let defaults = DENIED_BY_DEFAULT
-                .iter()
-                .filter_map(|range| range.parse::<Destination>().ok());
-            defaults.into_iter().any(|range| range.holds(address))
+        let what = || match literal(host) {
+            Some(_) => address.to_string(),
+            None => format!("{host} ({address})"),
         };
-        if denied || !allowed || (!allowed_range && link_local()) {
-            return Err(refusal(&format!("{host} ({address})")));
-        }
-        Ok(())
-    }
-}
-
-fn refusal(what: &str) -> Refusal {
-    Refusal {
-        what: what.to_owned(),
-    }
-}
-
-impl Destination {
-    fn names(&self, host: &str) -> bool {
-        let host = host.trim_end_matches('.');
-        match self {
-            Self::Host(pattern) => match pattern.strip_prefix("*.") {
-                Some(parent) => host.len().checked_sub(parent.len() + 1).is_some_and(|at| {
-                    host.is_char_boundary(at) && host[at..].eq_ignore_ascii_case(&pattern[1..])
-                }),
-                None => host.eq_ignore_ascii_case(pattern),
-            },
-            Self::Range { .. } => false,
-        }
-    }
-
-    fn holds(&self, address: IpAddr) -> bool {
-        let Self::Range { address: base, bits } = self else {
-            return false;
-        };
-        let differing = match (base, address) {
-            (IpAddr::V4(base), IpAddr::V4(address)) => (base.to_bits() ^ address.to_bits()).leading_zeros(),
-            (IpAddr::V6(base), IpAddr::V6(address)) => (base.to_bits() ^ address.to_bits()).leading_zeros(),
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
-        };
-        differing >= u32::from(*bits)
-    }
-}
-
-/// A text that is neither a host nor a range.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is neither a host (db.example.com, *.example.com) nor an address or range (10.0.0.0/8)")]
-pub struct BadDestination {
-    text: String,
-}
-
-impl FromStr for Destination {
-    type Err = BadDestination;
-
-    fn from_str(text: &str) -> Result<Self, BadDestination> {
-        let bad = || BadDestination {
-            text: text.to_owned(),
-        };
-        let (base, bits) = match text.split_once('/') {
-            Some((base, bits)) => (base, Some(bits.parse::<u8>().map_err(|_| bad())?)),
-            None => (text, None),
-        };
-        if let Ok(address) = base.parse::<IpAddr>() {
-            let most = if address.is_ipv4() { 32 } else { 128 };
-            let bits = bits.unwrap_or(most);
-            return if bits <= most {
-                Ok(Self::Range { address, bits })
-            } else {
-                Err(bad())
-            };
-        }
-        let name = base.strip_prefix("*.").unwrap_or(base);
-        let valid = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_');
-        if bits.is_some() || name.is_empty() || !name.bytes().all(valid) {
-            return Err(bad());
-        }
-        Ok(Self::Host(base.trim_end_matches('.').to_owned()))
-    }
-}
-
-/// Resolves names to the addresses that may be called.
-pub(super) struct Resolver {
-    settings: Arc<HttpSettings>,
-    pinned: Vec<SocketAddr>,
-}
-
-impl Resolver {
-    /// Every name resolves to the `pinned` addresses, if there are any, with their ports.
-    pub(super) fn new(settings: Arc<HttpSettings>, pinned: Vec<SocketAddr>) -> Self {
-        Self { settings, pinned }
-    }
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (settings, pinned) = (self.settings.clone(), self.pinned.clone());
-        Box::pin(async move {
-            let host = name.as_str();
-            let found = match pinned.is_empty() {
-                true => tokio::net::lookup_host((host, 0)).await?.collect(),
-                false => pinned,
-            };
-            // With a proxy only its own name comes here, and the operator chose it.
-            let proxy = settings.proxy.as_ref().and_then(Url::host_str);
-            if proxy.is_some_and(|proxy| proxy.eq_ignore_ascii_case(host)) {
-                return Ok(Box::new(found.into_iter()) as Addrs);
+        self.permit_name(host)?;
+        // An address that carries another may end at that one: both must be permitted.
+        let meant = || std::iter::once(address).chain(closed::carried(address));
+        for address in meant() {
+            if let Some(by) = self.deny.iter().find(|denied| denied.holds(address)) {
+                let (what, by) = (what(), by.clone());
+                return Err(Refusal::Denied { what, by });
             }
-            let mut refused = None;
-            let mut permitted: Vec<SocketAddr> = Vec::new();
-            for address in found {
-                match settings.destinations.permit(host, address.ip()) {
-                    Ok(()) => permitted.push(address),
-                    Err(refusal) => refused = Some(refusal),
-                }
+            if let Some(closed) = closed::range_of(address)
+                && !self
+                    .allow
+                    .iter()
+                    .any(|allowed| closed.is_opened_by(allowed, address))
+            {
+                let (what, closed) = (what(), closed.what);
+                return Err(Refusal::Closed { what, closed });
             }
-            match refused {
-                Some(refusal) if permitted.is_empty() => Err(refusal.into()),
-                Some(_) | None => Ok(Box::new(permitted.into_iter()) as Addrs),
-            }
-        })
+        }
+        let allowed = |it: &Destination| it.names(host) || it.holds(address);
+        if self.allow.is_empty() || self.allow.iter().any(allowed) {
+            return Ok(());
+        }
+        Err(Refusal::NotAllowed { what: what() })
     }
+}
+
+/// The address that `host` is, as a URL shows it.
+fn literal(host: &str) -> Option<IpAddr> {
+    host.trim_matches(['[', ']']).parse().ok()
 }
 
 #[cfg(test)]
@@ -202,43 +130,18 @@ mod tests {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    #[test]
-    fn hosts_and_ranges_are_read_and_others_refused() {
-        for good in [
-            "a",
-            "db.example.com",
-            "*.example.com",
-            "10.0.0.0/8",
-            "10.1.2.3",
-            "fd00::/8",
-            "::1",
-            "0.0.0.0/0",
-        ] {
-            good.parse::<Destination>().unwrap();
-        }
-        for bad in [
-            "",
-            "*.",
-            "a/8",
-            "10.0.0.0/33",
-            "::/129",
-            "10.0.0.0/x",
-            "https://a",
-            "a b",
-            "a:80",
-        ] {
-            assert!(bad.parse::<Destination>().is_err(), "{bad}");
+    fn destinations(allow: &[&str], deny: &[&str]) -> Destinations {
+        Destinations {
+            allow: list(allow),
+            deny: list(deny),
         }
     }
 
     #[test]
     fn what_is_denied_or_not_allowed_is_refused_by_name_and_by_address() {
         let check = |allow: &[&str], deny: &[&str], host: &str, address: &str, expect: bool| {
-            let destinations = Destinations {
-                allow: list(allow),
-                deny: list(deny),
-            };
-            let permitted = destinations.permit(host, address.parse().unwrap()).is_ok();
+            let permitted = destinations(allow, deny).permit(host, address.parse().unwrap());
+            let permitted = permitted.is_ok();
             assert_eq!(
                 permitted, expect,
                 "allow {allow:?} deny {deny:?}: {host} at {address}"
@@ -246,12 +149,13 @@ mod tests {
         };
         check(&[], &[], "a", "10.0.0.1", true);
         check(&[], &[], "a", "127.0.0.1", true);
-        check(&[], &[], "metadata", "169.254.169.254", false);
-        check(&[], &[], "metadata", "::ffff:169.254.169.254", false);
-        check(&[], &[], "a", "fe80::1", false);
-        check(&[], &[], "a", "fd00:ec2::254", false);
         check(&["metadata"], &[], "metadata", "169.254.169.254", false);
         check(&["169.254.169.254"], &[], "metadata", "169.254.169.254", true);
+        check(&["169.254.0.0/16"], &[], "metadata", "169.254.169.254", true);
+        check(&["169.0.0.0/8"], &[], "metadata", "169.254.169.254", false);
+        check(&["0.0.0.0/0"], &[], "metadata", "169.254.169.254", false);
+        check(&["100.64.0.0/10"], &[], "metadata", "100.100.100.200", false);
+        check(&["100.64.0.0/10"], &[], "a", "100.100.100.201", true);
         check(
             &["169.254.0.0/16"],
             &["169.254.169.254"],
@@ -269,5 +173,163 @@ mod tests {
         check(&["1.2.0.0/16"], &["1.2.3.0/24"], "x", "1.2.3.4", false);
         check(&[], &["0.0.0.0/0"], "x", "1.2.3.4", false);
         check(&[], &["0.0.0.0/0"], "x", "::1", true);
+        check(&[], &["10.0.0.0/8"], "x", "::ffff:10.0.0.1", false);
+        check(&[], &["10.0.0.0/8"], "x", "64:ff9b::10.0.0.1", false);
+        check(&["64:ff9b::/96"], &[], "x", "64:ff9b::10.0.0.1", true);
+        check(&["64:ff9b::/96"], &[], "x", "64:ff9b::a9fe:a9fe", false);
+    }
+
+    #[test]
+    fn links_and_metadata_are_closed_in_every_disguise() {
+        for address in [
+            "169.254.169.254",
+            "169.254.170.2",
+            "169.254.0.23",
+            "100.100.100.200",
+            "100.96.0.96",
+            "168.63.129.16",
+            "192.0.0.192",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "fe80::1",
+            "fe80::a9fe:a9fe",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:42::42",
+            "::ffff:169.254.169.254",
+            "::ffff:0.0.0.0",
+            "::169.254.169.254",
+            "::ffff:0:169.254.169.254",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b:1::169.254.169.254",
+            "2002:a9fe:a9fe::1",
+        ] {
+            let refusal = destinations(&[], &[]).permit("m", address.parse().unwrap());
+            assert!(
+                matches!(refusal, Err(Refusal::Closed { .. })),
+                "{address}: {refusal:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_address_in_a_url_is_judged_however_it_is_spelled() {
+        for host in [
+            "169.254.169.254",
+            "169.254.169.254.",
+            "2852039166",
+            "0xa9fea9fe",
+            "0251.0376.0251.0376",
+            "169.254.43518",
+            "169.16689662",
+            "0xa9.0xfe.0xa9.0xfe",
+            "①⑥⑨.254.169.254",
+            "169。254。169。254",
+            "%31%36%39.254.169.254",
+            "user@169.254.169.254",
+            "user:password@2852039166:80",
+            "[::ffff:169.254.169.254]",
+            "[::ffff:a9fe:a9fe]",
+            "[fd00:ec2::254]",
+            "0",
+            "[::]",
+        ] {
+            let url = Url::parse(&format!("http://{host}/latest")).unwrap();
+            for refusal in [
+                destinations(&[], &[]).permit_written(&url),
+                destinations(&[], &[]).permit_by_proxy(&url),
+                destinations(&["*.example"], &[]).permit_written(&url),
+            ] {
+                assert!(
+                    matches!(refusal, Err(Refusal::Closed { .. })),
+                    "{host}: {refusal:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_nothing_could_permit_is_not_looked_up_and_one_for_a_proxy_is_judged_by_name() {
+        let check = |allow: &[&str], deny: &[&str], host: &str, written: bool, by_proxy: bool| {
+            let (destinations, url) = (
+                destinations(allow, deny),
+                Url::parse(&format!("http://{host}/")).unwrap(),
+            );
+            let found = (
+                destinations.permit_written(&url).is_ok(),
+                destinations.permit_by_proxy(&url).is_ok(),
+            );
+            assert_eq!(
+                found,
+                (written, by_proxy),
+                "allow {allow:?} deny {deny:?}: {host}"
+            );
+        };
+        check(&[], &[], "a.example", true, true);
+        check(&[], &["*.example"], "a.example", false, false);
+        check(&["b.example"], &[], "a.example", false, false);
+        check(&["a.example"], &[], "a.example", true, true);
+        check(&["10.0.0.0/8"], &[], "a.example", true, false);
+        check(&["10.0.0.0/8"], &[], "10.0.0.1", true, true);
+        check(&[], &["10.0.0.0/8"], "10.0.0.1", false, false);
+        check(&[], &["10.0.0.0/8"], "a.example", true, true);
+        check(&[], &[], "metadata.google.internal", true, false);
+        check(&["*.internal"], &[], "metadata.google.internal", true, false);
+        check(
+            &["metadata.google.internal"],
+            &[],
+            "METADATA.google.internal.",
+            true,
+            true,
+        );
+    }
+
+    #[test]
+    fn a_refusal_names_the_flag_and_the_address() {
+        let check = |allow: &[&str], deny: &[&str], host: &str, address: &str, expect: &str| {
+            let refusal = destinations(allow, deny)
+                .permit(host, address.parse().unwrap())
+                .unwrap_err();
+            assert_eq!(refusal.to_string(), expect);
+        };
+        check(
+            &[],
+            &["10.0.0.0/8"],
+            "db",
+            "10.1.2.3",
+            "db (10.1.2.3) is denied by --http-deny=10.0.0.0/8",
+        );
+        check(
+            &[],
+            &["*.example.com"],
+            "db.example.com",
+            "10.1.2.3",
+            "db.example.com is denied by --http-deny=*.example.com",
+        );
+        check(
+            &["a"],
+            &[],
+            "db",
+            "10.1.2.3",
+            "db (10.1.2.3) is not among the destinations of --http-allow",
+        );
+        check(
+            &["a"],
+            &[],
+            "10.1.2.3",
+            "10.1.2.3",
+            "10.1.2.3 is not among the destinations of --http-allow",
+        );
+        check(
+            &[],
+            &[],
+            "db",
+            "::ffff:169.254.169.254",
+            "db (169.254.169.254) is link-local, where clouds serve metadata, which only an address or range in \
+             --http-allow opens",
+        );
     }
 }

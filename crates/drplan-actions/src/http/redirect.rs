@@ -1,6 +1,9 @@
 //! Following redirects: by our own hand, since what may have been sent decides what a later failure means.
 
-use drplan_engine::effect::{Failure, FailureKind, HttpCall};
+use drplan_engine::{
+    effect::{Failure, FailureKind, HttpCall},
+    sealed::Sealed,
+};
 use reqwest::{
     Method, Response, StatusCode, Url,
     header::{
@@ -61,18 +64,28 @@ pub(super) fn next(
     if sent.url.scheme() == "https" && url.scheme() == "http" {
         return Err(bad("a redirect from https to http is not followed"));
     }
+    let same = [StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT].contains(&response.status());
+    let sealed_body = call.sealed.as_ref().is_some_and(|sealed| sealed.is_in_body());
+    if same && sealed_body && sent.body.is_some() && sent.url.origin() != url.origin() {
+        return Err(bad(
+            "a body with a value of a Secret or ConfigMap is not sent on to another host",
+        ));
+    }
+    let (origin, sent_url) = (sent.url.origin(), sent.url.clone());
     let Prepared {
         mut method,
         mut headers,
         mut body,
         ..
     } = sent;
-    if sent.url.origin() == url.origin() {
-        keep_user(&mut url, &sent.url);
+    if origin == url.origin() {
+        keep_user(&mut url, &sent_url);
     } else {
         keep_only(&mut headers, &HARMLESS_HEADERS);
+        if let Some(sealed) = &call.sealed {
+            drop_sealed(&mut headers, sealed);
+        }
     }
-    let same = [StatusCode::TEMPORARY_REDIRECT, StatusCode::PERMANENT_REDIRECT].contains(&response.status());
     if !same && method != Method::HEAD {
         method = Method::GET;
         body = None;
@@ -109,6 +122,18 @@ fn keep_user(url: &mut Url, sent: &Url) {
         // Both fail only for URLs without host, which these are not.
         let _ = url.set_username(sent.username());
         let _ = url.set_password(sent.password());
+    }
+}
+
+/// Takes out the headers that hold a value which was read to be sent to the first host.
+fn drop_sealed(headers: &mut HeaderMap, sealed: &Sealed) {
+    let held: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| sealed.is_in_header(name.as_str()))
+        .cloned()
+        .collect();
+    for name in held {
+        headers.remove(name);
     }
 }
 

@@ -14,14 +14,14 @@ use crate::{ApiError, deadline::Deadline, job_watch::SlimJob};
 /// The pause between two looks at a namesake that is being deleted.
 const NAMESAKE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Creates the Job of `creation`, or adopts it if this attempt made it before.
+/// Creates the Job of `creation`, or adopts it if this attempt made it before, or an earlier one that went by its name.
 ///
 /// A namesake that is being deleted is waited for until the deadline. A request whose answer is lost is followed by
 /// a look: the outcome says whether there is a Job. After the deadline nothing is created, only found.
 pub(crate) async fn create(access: &Access, maker: &Maker<'_>, creation: &JobCreation) -> Outcome {
     let target = &creation.target;
     let annotations = &creation.manifest["metadata"]["annotations"];
-    if !maker.marks(|key| annotations.get(key)?.as_str()) {
+    if maker.marked(|key| annotations.get(key)?.as_str()) != Some(maker.attempt) {
         // Unmarked it could not be told from a stranger's after a crash.
         let message = format!(
             "Job {} does not carry the annotations of its attempt",

@@ -87,10 +87,15 @@ fn deleting(mut object: Value) -> Value {
 }
 
 fn creation(deadline: Time) -> Command {
+    creation_of(1, deadline)
+}
+
+/// The creation that attempt `attempt` asks for under the name of the first one.
+fn creation_of(attempt: u32, deadline: Time) -> Command {
     let manifest = json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": "migrate", "namespace": "shop", "annotations": annotations(1)},
+        "metadata": {"name": "migrate", "namespace": "shop", "annotations": annotations(attempt)},
         "spec": {"template": {"spec": {"fieldOfTheFuture": 1}}},
     });
     Command::CreateJob(JobCreation {
@@ -110,6 +115,11 @@ fn wait(deadline: Time) -> Command {
 
 /// Performs `command` of the first attempt as the operator.
 async fn perform(client: Client, watch: JobWatch, command: Command) -> Outcome {
+    perform_as(1, client, watch, command).await
+}
+
+/// Performs `command` of attempt `attempt` as the operator.
+async fn perform_as(attempt: u32, client: Client, watch: JobWatch, command: Command) -> Outcome {
     let http = HttpCaller::new(HttpSettings::default());
     let (stage, action) = (StageName::new("db").unwrap(), ActionName::new("migrate").unwrap());
     let path = ActionPath::new(&stage, "mysql", 0, &action);
@@ -119,7 +129,7 @@ async fn perform(client: Client, watch: JobWatch, command: Command) -> Outcome {
     };
     let effect = ActionEffect {
         identity,
-        attempt: 1,
+        attempt,
         command,
     };
     Performer::new(client, http, watch, RELIST)

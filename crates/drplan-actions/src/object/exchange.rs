@@ -24,8 +24,8 @@ use crate::ApiError;
 const ANSWER_SECONDS_MAX: u64 = 30;
 
 /// Why a request did not work.
-pub(super) struct Refusal {
-    pub(super) error: ApiError,
+pub(crate) struct Refusal {
+    pub(crate) error: ApiError,
     /// The fields that other managers hold, if it was refused for them.
     pub(super) conflicts: Vec<FieldConflict>,
     /// Nothing is served at this path: the kind is gone, or was made anew under another plural.
@@ -47,7 +47,7 @@ impl Refusal {
     }
 
     /// Whether there is no such object, or no such namespace.
-    pub(super) fn is_not_found(&self) -> bool {
+    pub(crate) fn is_not_found(&self) -> bool {
         self.error.code == Some(404) && self.unserved.is_none() && self.reason == "NotFound"
     }
 
@@ -83,7 +83,7 @@ pub(super) async fn document<T: DeserializeOwned>(
 
 /// Sends `request` and tells the code and the body of the answer, if it is no refusal. `secret`: refusals may quote
 /// what must not be told.
-pub(super) async fn exchange(
+pub(crate) async fn exchange(
     client: &Client,
     request: Result<Request<Vec<u8>>, BuildError>,
     patience: Duration,

@@ -50,6 +50,7 @@ fn write(how: WriteHow, before: Before) -> ObjectCommand {
             (labels::ATTEMPT.to_owned(), "1".to_owned()),
         ],
         deadline: wall_now().plus_millis(60_000),
+        sealed: None,
     })
 }
 

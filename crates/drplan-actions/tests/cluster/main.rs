@@ -199,9 +199,12 @@ async fn a_running_job_is_stopped_and_its_waiter_told() -> anyhow::Result<()> {
 async fn a_namesake_is_respected_and_one_that_is_going_is_waited_for() -> anyhow::Result<()> {
     in_namespace("acts-namesake", async |t| {
         let (performer, _watch) = performer(t, &t.client, &t.client);
-        let first = Attempt::new(t, "migrate");
-        let create = first.create(&json!({"testkit.drplan/hang": "true"}));
-        let first_uid = uid(&performer.perform(&Identity::Operator, &create).await)?;
+        let other = Attempt {
+            number: 2,
+            ..Attempt::new(t, "migrate")
+        };
+        let create = other.create(&json!({"testkit.drplan/hang": "true"}));
+        let other_uid = uid(&performer.perform(&Identity::Operator, &create).await)?;
         let jobs: Api<Job> = t.api();
         let hold = |finalizers: Value| Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
         jobs.patch(
@@ -211,11 +214,8 @@ async fn a_namesake_is_respected_and_one_that_is_going_is_waited_for() -> anyhow
         )
         .await?;
 
-        let second = Attempt {
-            number: 2,
-            ..Attempt::new(t, "migrate")
-        };
-        let create = second.create(&json!({}));
+        // An earlier attempt does not take it for its own.
+        let create = Attempt::new(t, "migrate").create(&json!({}));
         let exists = failure(
             performer.perform(&Identity::Operator, &create).await,
             FailureKind::AlreadyExists,
@@ -241,7 +241,12 @@ async fn a_namesake_is_respected_and_one_that_is_going_is_waited_for() -> anyhow
         };
         let (created, released) = tokio::join!(performer.perform(&Identity::Operator, &create), release);
         released?;
-        assert_ne!(uid(&created)?, first_uid);
+        let created = uid(&created)?;
+        assert_ne!(created, other_uid);
+        // A later one does: the creation may have arrived after it had seemed to fail.
+        let create = other.create(&json!({}));
+        let adopted = performer.perform(&Identity::Operator, &create).await;
+        assert_eq!(uid(&adopted)?, created);
         Ok(())
     })
     .await

@@ -165,6 +165,7 @@ impl Action {
             labels: owned(labels),
             annotations: owned(annotations),
             deadline: from_now(self.timeout),
+            sealed: None,
         };
         self.perform(ObjectCommand::Write(write)).await
     }

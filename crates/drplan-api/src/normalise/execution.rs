@@ -7,7 +7,7 @@ use crate::{
     any_shape::shape_name,
     canonical::{Request, RunOperation},
     normalise::{
-        parameters,
+        parameters::{self, Reading},
         report::{Place, Report},
         scalar::{choice, object_name, short_name, text},
     },
@@ -31,7 +31,12 @@ pub(super) fn request(
         }
     };
     let operation = operation(report, at, spec);
-    let params = parameters::supplied(report, &at.field("params"), spec.params.as_ref());
+    let params = parameters::supplied(
+        report,
+        &at.field("params"),
+        spec.params.as_ref(),
+        Reading::Refused,
+    );
     let operation = match operation? {
         Operation::Execute => {
             refuse_in_execute(report, at, spec);

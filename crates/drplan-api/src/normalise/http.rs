@@ -4,25 +4,29 @@ use std::collections::BTreeMap;
 
 use crate::{
     ProblemKind, action as written,
-    canonical::{Http, OnInterrupted},
+    canonical::{HeaderFrom, Http, OnInterrupted},
     limits::BODY_BYTES_MAX,
     names::HTTP_METHODS,
     normalise::{
         attempts::status_codes,
         report::{Place, Report},
         scalar::{bad_name, choice, is_template, text},
+        source,
     },
+    workflow::ValueFrom,
 };
 
 /// The request that `written` describes.
 pub(super) fn http(report: &mut Report, at: &Place, written: &written::Http) -> Option<Http> {
     let url = url(report, &at.field("url"), written.url.as_ref());
     let method = method(report, &at.field("method"), written.method.as_ref());
-    headers(report, &at.field("headers"), written.headers.as_ref());
-    report.reserved(
+    let mut names = HeaderNames::default();
+    headers(report, &at.field("headers"), written.headers.as_ref(), &mut names);
+    let headers_from = headers_from(
+        report,
         &at.field("headersFrom"),
         written.headers_from.as_ref(),
-        "write `headers`",
+        &mut names,
     );
     if let Some(body) = &written.body {
         report.bound(
@@ -33,7 +37,22 @@ pub(super) fn http(report: &mut Report, at: &Place, written: &written::Http) -> 
             "send a reference to the data instead",
         );
     }
-    report.reserved(&at.field("bodyFrom"), written.body_from.as_ref(), "write `body`");
+    let body_from = written.body_from.as_ref().and_then(|body_from| {
+        if text(written.body.as_ref()).is_some() {
+            report.exclusive(at, "body", "bodyFrom", "keep one of them");
+            return None;
+        }
+        let beside = ValueFrom {
+            secret_key_ref: body_from.secret_key_ref.clone(),
+            config_map_key_ref: body_from.config_map_key_ref.clone(),
+        };
+        source::wrapped(
+            report,
+            &at.field("bodyFrom"),
+            body_from.value_from.as_ref(),
+            &beside,
+        )
+    });
     let codes = [
         ("successCodes", &written.success_codes),
         ("expectedStatusCodes", &written.expected_status_codes),
@@ -67,7 +86,9 @@ pub(super) fn http(report: &mut Report, at: &Place, written: &written::Http) -> 
         url: url?,
         method: method?,
         headers: written.headers.clone().unwrap_or_default(),
+        headers_from,
         body: text(written.body.as_ref()).map(str::to_owned),
+        body_from,
         success_codes,
         follow_redirects: written.follow_redirects.unwrap_or(false),
         ca_bundle: ca_bundle.map(str::to_owned),
@@ -133,27 +154,65 @@ fn method(report: &mut Report, at: &Place, written: Option<&String>) -> Option<S
     None
 }
 
-fn headers(report: &mut Report, at: &Place, written: Option<&BTreeMap<String, String>>) {
-    let mut seen: BTreeMap<String, &String> = BTreeMap::new();
-    for (name, value) in written.into_iter().flatten() {
-        let header_at = at.field(name);
+/// The headers of one request by their names in lower case, each with its place.
+#[derive(Default)]
+struct HeaderNames(BTreeMap<String, Place>);
+
+impl HeaderNames {
+    /// Takes in the header `name`, which stands at `at`; what is wrong with the name itself is said of `name_at`.
+    fn next(&mut self, report: &mut Report, name: &str, at: &Place, name_at: &Place) {
         if name.is_empty() || !name.bytes().all(is_token_byte) {
-            bad_name(
-                report,
-                at,
-                name,
-                "a header name: letters, digits and -, without space or colon",
-            );
+            let rule = "a header name: letters, digits and -, without space or colon";
+            bad_name(report, name_at, name, rule);
         }
-        if let Some(first) = seen.insert(name.to_ascii_lowercase(), name) {
+        if let Some(first) = self.0.insert(name.to_ascii_lowercase(), at.clone()) {
             report.error(
-                &header_at,
+                at,
                 ProblemKind::DuplicateName {
-                    name: name.clone(),
-                    first: at.field(first).as_str().to_owned(),
+                    name: name.to_owned(),
+                    first: first.as_str().to_owned(),
                 },
             );
         }
+    }
+}
+
+fn headers_from(
+    report: &mut Report,
+    at: &Place,
+    written: Option<&Vec<written::HeaderFrom>>,
+    names: &mut HeaderNames,
+) -> Vec<HeaderFrom> {
+    let mut read = Vec::new();
+    for (index, header) in written.into_iter().flatten().enumerate() {
+        let at = at.item(index);
+        let name = text(header.name.as_ref());
+        match name {
+            Some(name) => names.next(report, name, &at, &at.field("name")),
+            None => report.missing(&at.field("name"), "write the header's name"),
+        }
+        let beside = ValueFrom {
+            secret_key_ref: header.secret_key_ref.clone(),
+            config_map_key_ref: header.config_map_key_ref.clone(),
+        };
+        let source = source::wrapped(report, &at, header.value_from.as_ref(), &beside);
+        read.extend(name.zip(source).map(|(name, value_from)| HeaderFrom {
+            name: name.to_owned(),
+            value_from,
+        }));
+    }
+    read
+}
+
+fn headers(
+    report: &mut Report,
+    at: &Place,
+    written: Option<&BTreeMap<String, String>>,
+    names: &mut HeaderNames,
+) {
+    for (name, value) in written.into_iter().flatten() {
+        let header_at = at.field(name);
+        names.next(report, name, &header_at, at);
         if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
             report.note(
                 &header_at,

@@ -3,20 +3,20 @@
 use serde_json::Value;
 
 use crate::{
-    AnyShape, ParameterName, ProblemKind,
+    AnyShape, ParameterName, ProblemKind, Source,
     any_shape::shape_name,
-    canonical::{Parameter, ParameterType, ParameterValue},
+    canonical::{Parameter, ParameterType, ParameterValue, Supplied},
     limits::{PARAMETERS_MAX, VALUE_BYTES_MAX},
     normalise::{
         report::{Place, Report},
         scalar::{bad_name, choice, text},
+        source::source,
     },
     workflow,
 };
 
 const NAME_RULE: &str = "a letter or _, then letters, digits, _ and -, at most 63 characters";
 const SCALAR: &str = "text, a number, true or false";
-const VALUE_FROM: &str = "write the value itself";
 
 /// Parameters as a workflow declares them.
 pub(super) fn declared(
@@ -51,20 +51,32 @@ pub(super) fn declared(
             .default
             .as_ref()
             .and_then(|default| scalar(report, &at.field("default"), default));
-        report.reserved(
-            &at.field("valueFrom"),
+        let value_from = read_from(
+            report,
+            &at,
+            "default",
+            default.is_some(),
             parameter.value_from.as_ref(),
-            "write `default`, or the value in the plan",
         );
         Some(Parameter {
             name: name?,
             kind: kind?,
             required: parameter.required.unwrap_or(false),
             default,
+            value_from,
             overridable: parameter.overridable.unwrap_or(true),
         })
     });
     parameters.collect::<Vec<_>>().into_iter().flatten().collect()
+}
+
+/// Whether values may be read from Secrets and ConfigMaps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// A plan says what is read.
+    Allowed,
+    /// An execution does not: whoever may run a plan would choose which Secret it reads.
+    Refused,
 }
 
 /// Values as a plan or an execution supplies them.
@@ -72,6 +84,7 @@ pub(super) fn supplied(
     report: &mut Report,
     at: &Place,
     written: Option<&Vec<workflow::ParameterValue>>,
+    reading: Reading,
 ) -> Vec<ParameterValue> {
     let written = written.map(Vec::as_slice).unwrap_or_default();
     bound(report, at, written.len());
@@ -79,22 +92,52 @@ pub(super) fn supplied(
     let values = written.iter().enumerate().map(|(index, supplied)| {
         let at = at.item(index);
         let name = names.next(report, &at.field("name"), supplied.name.as_ref());
-        report.reserved(&at.field("valueFrom"), supplied.value_from.as_ref(), VALUE_FROM);
-        let value = match &supplied.value {
-            Some(value) => scalar(report, &at.field("value"), value),
-            None => {
-                if supplied.value_from.is_none() {
-                    report.missing(&at.field("value"), format!("write {SCALAR}"));
-                }
+        let value = supplied
+            .value
+            .as_ref()
+            .and_then(|value| scalar(report, &at.field("value"), value));
+        let from = match (supplied.value_from.as_ref(), reading) {
+            (Some(_), Reading::Refused) => {
+                report.note(
+                    &at.field("valueFrom"),
+                    "an execution does not choose what is read from Secrets and ConfigMaps; write it in the plan, or `value` here",
+                );
                 None
             }
+            (from, _) => read_from(report, &at, "value", supplied.value.is_some(), from),
         };
+        if supplied.value.is_none() && supplied.value_from.is_none() {
+            let or = match reading {
+                Reading::Allowed => ", or valueFrom",
+                Reading::Refused => "",
+            };
+            report.missing(&at.field("value"), format!("write {SCALAR}{or}"));
+        }
         Some(ParameterValue {
             name: name?,
-            value: value?,
+            supplied: match from {
+                Some(source) => Supplied::From(source),
+                None => Supplied::Value(value?),
+            },
         })
     });
     values.collect::<Vec<_>>().into_iter().flatten().collect()
+}
+
+/// Where a value is read from, which excludes the field `other` with the value itself.
+fn read_from(
+    report: &mut Report,
+    at: &Place,
+    other: &str,
+    has_other: bool,
+    written: Option<&workflow::ValueFrom>,
+) -> Option<Source> {
+    let written = written?;
+    if has_other {
+        report.exclusive(at, other, "valueFrom", "keep one of them");
+        return None;
+    }
+    source(report, &at.field("valueFrom"), written)
 }
 
 fn bound(report: &mut Report, at: &Place, found: usize) {

@@ -5,7 +5,7 @@ use crate::{
     canonical::{Plan, PlanFailurePolicy, Stage, WorkflowUse},
     limits::{STAGES_MAX, WORKFLOWS_IN_STAGE_MAX},
     normalise::{
-        parameters,
+        parameters::{self, Reading},
         report::{Place, Report},
         scalar::{self, bad_name, choice, object_name, plain_duration, text, zero_timeout},
         workflow::executor,
@@ -26,7 +26,12 @@ pub(super) fn plan(report: &mut Report, at: &Place, spec: &DRPlanSpec, namespace
     if timeout == Some(GoDuration::default()) {
         zero_timeout(report, &timeout_at);
     }
-    let global_params = parameters::supplied(report, &at.field("globalParams"), spec.global_params.as_ref());
+    let global_params = parameters::supplied(
+        report,
+        &at.field("globalParams"),
+        spec.global_params.as_ref(),
+        Reading::Allowed,
+    );
     let failure_policy = match text(spec.failure_policy.as_ref()) {
         None => Some(PlanFailurePolicy::default()),
         Some(policy) => choice(
@@ -72,7 +77,12 @@ fn only_stage(
         report.exclusive(at, "workflowRef", "stages", remedy);
         stages(report, at, spec);
     }
-    let params = parameters::supplied(report, &at.field("params"), spec.params.as_ref());
+    let params = parameters::supplied(
+        report,
+        &at.field("params"),
+        spec.params.as_ref(),
+        Reading::Allowed,
+    );
     let used = workflow_use(report, &at.field("workflowRef"), Some(workflow), params);
     let stage = StageName::new(ONLY_STAGE).zip(used).map(|(name, used)| Stage {
         name,
@@ -171,7 +181,7 @@ fn workflows(report: &mut Report, at: &Place, stage: &written::Stage) -> Vec<Wor
         let workflow_at = at.field("workflowRef");
         // In the order of the fields, though the values come out inside.
         let checked = workflow_use(report, &workflow_at, reference, Vec::new());
-        let params = parameters::supplied(report, &params_at, written.params.as_ref());
+        let params = parameters::supplied(report, &params_at, written.params.as_ref(), Reading::Allowed);
         workflows.extend(checked.map(|used| WorkflowUse { params, ..used }));
     }
     workflows

@@ -87,6 +87,7 @@ fn surprise(text: &str, yaml: &Yaml, path: String) -> Option<Problem> {
         kind: ParameterType::String,
         required: false,
         default: None,
+        value_from: None,
         overridable: true,
     };
     let read = shown(&convert(&parameter, value).ok()?);

@@ -99,6 +99,9 @@ impl Rows<'_> {
         let folded = self.folds.stages.contains(&index);
         let (done, all) = stage.workflows.iter().map(progress).fold((0, 0), add);
         let mut note = Vec::new();
+        if stage.parallel && matches!(stage.phase, Phase::Running | Phase::Pending) {
+            note.push("parallel".to_owned());
+        }
         if stage.phase == Phase::Pending {
             let waits_for = self.open_before(stage);
             if !waits_for.is_empty() {
@@ -109,9 +112,6 @@ impl Rows<'_> {
         }
         if folded || !matches!(stage.phase, Phase::Skipped | Phase::Pending) {
             note.insert(0, self.counted(&stage.phase, done, all));
-        }
-        if stage.parallel && matches!(stage.phase, Phase::Running | Phase::Pending) {
-            note.push("parallel".to_owned());
         }
         let mut row = self.row("", &stage.phase, &stage.name);
         row.time = self.time(stage.start, stage.end);
@@ -207,6 +207,13 @@ impl Rows<'_> {
         }
     }
 
+    /// What the action works on, without the namespace that is the run's own.
+    fn object(&self, action: &ActionView) -> Option<String> {
+        let own = format!(" {}/", self.run.namespace);
+        let object = action.object.replacen(&own, " ", 1);
+        (!object.is_empty()).then_some(object)
+    }
+
     fn action(&mut self, prefix: String, rail: String, action: &ActionView, told: bool) {
         let mut row = self.row(&prefix, &action.phase, &action.name);
         row.rail = rail;
@@ -229,7 +236,7 @@ impl Rows<'_> {
             }
             (Phase::Running, None) => {
                 note.extend(attempt);
-                note.extend(Some(action.object.clone()).filter(|object| !object.is_empty()));
+                note.extend(self.object(action));
                 // The cause of the attempt before, or what is known of an action nobody answers for.
                 if action.attempt > 1 || self.run.phase == Phase::Unknown {
                     row.details.push((Ink::Dim, action.message.clone()));
@@ -237,7 +244,7 @@ impl Rows<'_> {
             }
             (Phase::Failed | Phase::Unknown | Phase::Other(_), _) => {
                 note.extend(attempt);
-                note.extend(Some(action.object.clone()).filter(|object| !object.is_empty()));
+                note.extend(self.object(action));
                 row.details.push((Ink::Bad, action.message.clone()));
             }
             (Phase::NothingToUndo, _) => row.reason = action.message.clone(),

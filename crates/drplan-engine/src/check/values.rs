@@ -9,13 +9,14 @@ use drplan_api::{
 };
 use drplan_template::{Template, Value};
 
-use super::template_problem;
+use super::{sealed_problem, template_problem};
 use crate::{
     data::data,
     fields,
     kept::{Facts, Kept},
     object_render::render_object,
     run::Run,
+    sealed::SealedParameters,
     texts::{Place, Text, texts},
 };
 
@@ -39,6 +40,7 @@ pub(crate) fn check_values(run: &Run, served_namespaces: Option<&[String]>, prob
         );
         let data = data(facts, at, Time::from_millis(0));
         let action = run.action(at);
+        let sealed = run.sealed_parameters(at);
         let doings = [
             ("", Some(&action.doing), is_execution),
             // A rollback that would not render is no reason to refuse a failover.
@@ -47,6 +49,7 @@ pub(crate) fn check_values(run: &Run, served_namespaces: Option<&[String]>, prob
         for (below, doing, is_fatal) in doings {
             let values = Values {
                 data: &data,
+                sealed: &sealed,
                 namespace: &run.snapshot.namespace,
                 served: served_namespaces,
                 unrenderable: if is_fatal {
@@ -65,6 +68,8 @@ pub(crate) fn check_values(run: &Run, served_namespaces: Option<&[String]>, prob
 /// The values of one use of a workflow.
 struct Values<'a> {
     data: &'a Value,
+    /// The parameters whose values are not among them.
+    sealed: &'a SealedParameters,
     /// Of the plan.
     namespace: &'a str,
     served: Option<&'a [String]>,
@@ -76,8 +81,15 @@ struct Values<'a> {
 
 impl Values<'_> {
     fn check(&self, doing: &Doing) -> Problems {
+        let misused = self.sealed.misused(doing).into_iter();
+        let misused = misused.chain(self.sealed.mislanded(doing, self.namespace, self.data));
+        let sealed = misused.map(|(field, message)| sealed_problem(format!("{}.{field}", self.at), message));
+        let mut found: Problems = sealed.collect();
+        if !found.is_empty() {
+            return found;
+        }
         let texts = texts(doing);
-        let mut found: Problems = texts.iter().filter_map(|text| self.check_text(text)).collect();
+        found.extend(texts.iter().filter_map(|text| self.check_text(text)));
         // Types and the shape of an object are seen in the whole alone.
         if found.is_empty() && !texts.iter().any(depends_on_outputs) {
             let whole = match &doing.work {
@@ -102,7 +114,7 @@ impl Values<'_> {
         }
         let template = Template::parse(&text.source).ok()?;
         let rendered = match text.place {
-            Place::Url => template.render_url(self.data),
+            Place::Url => template.render_url_encoding(self.data, &|name| self.sealed.has(name)),
             Place::Header => template.render_header(self.data),
             Place::Body => template.render_body(self.data),
             Place::Yaml => template.render_yaml(self.data),

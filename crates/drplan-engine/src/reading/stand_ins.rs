@@ -46,7 +46,9 @@ pub(super) fn in_plan(spec: &mut Value, _: &[String], _: bool) {
 fn values(values: &mut [Value]) {
     for (index, value) in values.iter_mut().enumerate() {
         name(value, format!("unreadable_{index}"));
-        if let Some(value) = value.as_object_mut() {
+        if let Some(value) = value.as_object_mut()
+            && !value.contains_key("valueFrom")
+        {
             value.entry("value").or_insert_with(|| "".into());
         }
     }

@@ -11,7 +11,7 @@ use drplan_engine::effect::FailureKind;
 use crate::{
     fates::{Fates, Initially},
     random_plan::{RandomAction, RandomPlan, RandomStage, RandomWorkflow, What, object_key},
-    world::TIMEOUT_SECONDS,
+    world::{TIMEOUT_SECONDS, World},
 };
 
 const TIMEOUT_MILLIS: u64 = TIMEOUT_SECONDS * 1000;
@@ -156,9 +156,11 @@ fn action(action: &RandomAction, start: u64, fates: &Fates) -> (bool, u32, u64) 
     let mut time = start;
     // Whether it is known what stood at its object's place.
     let mut known = false;
+    // A Job that was made although its creation failed.
+    let mut late = None;
     for number in 1.. {
         let (failure, end) = match &action.what {
-            What::Job => job_attempt(action, number, time, fates),
+            What::Job => job_attempt(action, number, time, &mut late, fates),
             What::Call => {
                 let fate = fates.call(&action.name, number, 0);
                 (fate.failure, time + fate.millis)
@@ -192,24 +194,36 @@ fn action(action: &RandomAction, start: u64, fates: &Fates) -> (bool, u32, u64) 
 }
 
 /// The failure of an attempt at a Job, if it is one, and when it ends.
-fn job_attempt(action: &RandomAction, number: u32, start: u64, fates: &Fates) -> (Option<FailureKind>, u64) {
+///
+/// `late` is the end of a Job that was made although its creation failed: the next attempt finds and adopts it.
+fn job_attempt(
+    action: &RandomAction,
+    number: u32,
+    start: u64,
+    late: &mut Option<JobEnd>,
+    fates: &Fates,
+) -> (Option<FailureKind>, u64) {
     let creation = fates.creation(&action.name, number, 0);
     let created = start + creation.millis;
-    // A request that seemed to fail but made the Job: its successor finds a Job of another attempt in its place.
-    if number > 1 && late(action, number - 1, fates) {
-        return (Some(FailureKind::AlreadyExists), created);
-    }
-    if creation.failure.is_some() {
-        return (creation.failure, created);
-    }
-    let deadline = start + TIMEOUT_MILLIS;
-    match fates.job(&action.name, number) {
-        Some(fate) if created + fate.millis * 3 <= deadline.max(created) => {
-            (fate.failure, created + fate.millis * 3)
+    let made = fates.job(&action.name, number);
+    let made = made.map(|fate| (fate.failure, created + fate.millis * 3));
+    let end = match (late.take(), creation.failure) {
+        (Some(found), _) => found,
+        (None, None) => made,
+        (None, Some(failure)) => {
+            *late = World::arrives_late(fates, failure).then_some(made);
+            return (Some(failure), created);
         }
-        _ => (Some(FailureKind::JobTimedOut), deadline.max(created)),
+    };
+    let deadline = (start + TIMEOUT_MILLIS).max(created);
+    match end {
+        Some((failure, end)) if end <= deadline => (failure, end.max(created)),
+        _ => (Some(FailureKind::JobTimedOut), deadline),
     }
 }
+
+/// How a Job ends and when; none: not by itself.
+type JobEnd = Option<(Option<FailureKind>, u64)>;
 
 /// The failure of an attempt at an object that nobody else acts on, if it is one, and when it ends.
 fn object_attempt(
@@ -275,10 +289,4 @@ fn object_attempt(
     };
     let (fate, _) = fates.request(&action.name, number, 0);
     (fate.failure.or(refusal), sent + fate.millis)
-}
-
-/// Whether the Job of attempt `number` was made although its creation failed.
-fn late(action: &RandomAction, number: u32, fates: &Fates) -> bool {
-    fates.0.is_multiple_of(7)
-        && fates.creation(&action.name, number, 0).failure == Some(FailureKind::ApiUnavailable)
 }

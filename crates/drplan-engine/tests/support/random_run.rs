@@ -36,6 +36,7 @@ impl RandomPlan {
             let used = stage.workflows.iter().map(|used| SnapshotUse {
                 workflow: positions.iter().position(|name| **name == used.name).unwrap(),
                 values: BTreeMap::new(),
+                sources: BTreeMap::new(),
             });
             used.collect()
         };

@@ -30,6 +30,11 @@ pub(crate) struct WorldJob {
 }
 
 impl WorldJob {
+    /// Whether attempt `attempt` at `action` takes it for its own: it or an earlier one made it.
+    fn is_of(&self, action: &str, attempt: u32) -> bool {
+        self.action == action && self.attempt <= attempt
+    }
+
     fn runs(&self, now: i64) -> bool {
         !self.deleted && self.ends.is_none_or(|ends| ends > now)
     }
@@ -96,6 +101,11 @@ impl World {
         (now + millis(fate.millis), outcome)
     }
 
+    /// Whether the creation of a Job that failed by `failure` makes one all the same.
+    pub(crate) fn arrives_late(fates: &Fates, failure: FailureKind) -> bool {
+        failure == FailureKind::ApiUnavailable && fates.0.is_multiple_of(7)
+    }
+
     pub(crate) fn create(&mut self, job: &str, path: &str, action: &str, attempt: u32, now: i64) -> End {
         let key = (action.to_owned(), attempt);
         let sent = *self
@@ -106,7 +116,7 @@ impl World {
         let fate = self.fates.creation(action, attempt, sent);
         let end = now + millis(fate.millis);
         if let Some(found) = self.jobs.get(job) {
-            let ours = found.action == action && found.attempt == attempt;
+            let ours = found.is_of(action, attempt);
             return (
                 end,
                 if ours {
@@ -117,8 +127,9 @@ impl World {
             );
         }
         // A request whose answer is lost may have made the Job, and one that seemed to fail may arrive late.
-        let late = fate.failure == Some(FailureKind::ApiUnavailable) && self.fates.0.is_multiple_of(7);
-        let makes = matches!(fate.failure, None | Some(FailureKind::OutcomeUnknown)) || late;
+        let makes = fate.failure.is_none_or(|failure| {
+            failure == FailureKind::OutcomeUnknown || Self::arrives_late(&self.fates, failure)
+        });
         if makes {
             let beside = self
                 .jobs
@@ -156,7 +167,7 @@ impl World {
         let ours = self
             .jobs
             .get(job)
-            .is_some_and(|found| found.action == action && found.attempt == attempt);
+            .is_some_and(|found| found.is_of(action, attempt));
         let outcome = if ours {
             created(job)
         } else {
@@ -221,7 +232,7 @@ impl World {
 
     pub(crate) fn stop(&mut self, job: &str, action: &str, attempt: u32, now: i64) -> End {
         let found = self.jobs.get_mut(job);
-        let outcome = match found.filter(|found| found.action == action && found.attempt == attempt) {
+        let outcome = match found.filter(|found| found.is_of(action, attempt)) {
             None => failed(FailureKind::NotCreated),
             Some(found) if !found.deleted && found.ends.is_some_and(|ends| ends <= now) => {
                 found.failure.map_or(Outcome::JobSucceeded, failed)

@@ -6,7 +6,7 @@ use drplan_api::{
     GoDuration, ParameterName,
     canonical::{
         Action, Deferred, Doing, OnInterrupted, Operation, Parameter, ParameterType, ParameterValue,
-        PlanFailurePolicy, RetryPolicy, Stage, Work, Workflow, WorkflowFailurePolicy,
+        PlanFailurePolicy, RetryPolicy, Stage, Supplied, Work, Workflow, WorkflowFailurePolicy,
     },
 };
 use drplan_engine::Run;
@@ -96,6 +96,7 @@ fn parameter(name: &str) -> Parameter {
         kind: ParameterType::String,
         required: true,
         default: None,
+        value_from: None,
         overridable: false,
     }
 }
@@ -104,7 +105,7 @@ fn parameter(name: &str) -> Parameter {
 fn value(name: &str, value: &str) -> ParameterValue {
     ParameterValue {
         name: ParameterName::new(name).unwrap(),
-        value: value.into(),
+        supplied: Supplied::Value(value.into()),
     }
 }
 

@@ -59,7 +59,7 @@ pub async fn reread(context: &Context, meta: &ObjectMeta) -> Result<Reread, Stor
         }
     };
     match &status.epoch {
-        Some(epoch) if *epoch != context.epoch => {
+        Some(epoch) if epoch.process != context.leadership.process() => {
             Ok(Reread::Lost(format!("process {} acts on it now", epoch.process)))
         }
         Some(_) | None => Ok(Reread::Ours(Box::new(record), status)),

@@ -158,6 +158,13 @@ impl Drive {
                     false => return Driven::Dropped,
                 }
             }
+            if !self.context.leadership.leads() {
+                if self.cannot_wait_for_a_term(stop) {
+                    return Driven::Dropped;
+                }
+                self.stand_by(stop).await;
+                continue;
+            }
             if !self.is_stored && self.record.is_late(self.context.settings.start_deadline) {
                 // It never began; the controller ends it as such.
                 return Driven::Dropped;
@@ -393,12 +400,50 @@ impl Drive {
         }
     }
 
+    /// Whether there is nothing to wait for while somebody else leads: the run has not begun, or this process ends.
+    fn cannot_wait_for_a_term(&self, stop: &CancellationToken) -> bool {
+        !self.is_stored || (stop.is_cancelled() && self.under_way.is_idle())
+    }
+
+    /// Waits while this process does not lead: nothing is decided or written, and results are kept. Whoever leads now
+    /// may claim the run, which the next read shows.
+    async fn stand_by(&mut self, stop: &CancellationToken) {
+        self.places.clear();
+        let leadership = self.context.leadership.clone();
+        let tick = Instant::now() + self.context.settings.reconcile_interval;
+        let was_stopping = stop.is_cancelled();
+        loop {
+            tokio::select! {
+                () = leadership.begun() => {
+                    // What happened meanwhile is not known.
+                    self.in_doubt = true;
+                    return;
+                }
+                notice = self.under_way.next() => self.heed(notice),
+                changed = self.cards.changed() => {
+                    if changed.is_err() || self.concerns() {
+                        self.in_doubt = true;
+                        return;
+                    }
+                }
+                () = stop.cancelled(), if !was_stopping => return,
+                () = tokio::time::sleep_until(tick) => {
+                    self.in_doubt = true;
+                    return;
+                }
+            }
+            if was_stopping && self.under_way.is_idle() {
+                return;
+            }
+        }
+    }
+
     /// Whether the object as last seen by the watch asks for something that is not known yet, or is another process's.
     fn concerns(&mut self) -> bool {
         let card = self.cards.borrow_and_update().clone();
         let deleting = card.metadata.deletion_timestamp.is_some() && !self.record.is_deleting();
         let process = card.status.process.as_deref();
-        let deposed = process.is_some_and(|process| process != self.context.epoch.process);
+        let deposed = process.is_some_and(|process| process != self.context.leadership.process());
         is_ordered(&card.metadata) || deleting || deposed
     }
 

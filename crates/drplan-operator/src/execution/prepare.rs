@@ -145,7 +145,7 @@ impl Starting {
         let mut status = run.initial_status();
         status.requested_by = Some(record.who(labels::CREATED_BY, &self.context.settings));
         status.snapshot = Some(reference);
-        status.epoch = Some(self.context.epoch.clone());
+        status.epoch = Some(self.context.leadership.epoch());
         let drive = Drive::begin(
             Arc::clone(&self.context),
             record.clone(),

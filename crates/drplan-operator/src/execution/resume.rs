@@ -34,7 +34,7 @@ pub enum Claimed {
     Not(Option<String>),
 }
 
-/// Claims the run `key` with `uid` from the process `from`, or from this very process.
+/// Claims the run `key` with `uid` from the process `from`, from one of an earlier term, or from this very process.
 ///
 /// # Errors
 /// [`StoreError`]; to be tried again.
@@ -81,19 +81,18 @@ pub async fn claim(
             return Ok(Claimed::Not(record.meta.resource_version));
         }
     };
-    if let Some(epoch) = &status.epoch {
-        let is_free = epoch.process == context.epoch.process || Some(epoch.process.as_str()) == from;
-        if !is_free || epoch.lease_transitions > context.epoch.lease_transitions {
-            tracing::info!(
-                plan = status.plan,
-                namespace = key.0,
-                execution = key.1,
-                execution_uid = uid,
-                "the run is left to process {}",
-                epoch.process
-            );
-            return Ok(Claimed::Not(record.meta.resource_version));
-        }
+    if let Some(epoch) = &status.epoch
+        && !context.leadership.may_claim(epoch, from)
+    {
+        tracing::info!(
+            plan = status.plan,
+            namespace = key.0,
+            execution = key.1,
+            execution_uid = uid,
+            "the run is left to process {}",
+            epoch.process
+        );
+        return Ok(Claimed::Not(record.meta.resource_version));
     }
     let run = match snapshots::load_run(context, &record, &status).await? {
         Ok(run) => Ok(run),
@@ -122,7 +121,7 @@ pub async fn claim(
     };
     let kept = snapshots::load_outputs(context, &record, &status, run.as_ref()).await?;
     doubt_running_effects(&mut status);
-    status.epoch = Some(context.epoch.clone());
+    status.epoch = Some(context.leadership.epoch_after(status.epoch.as_ref()));
     fault::point("before-claim").await;
     let raw = context
         .stores

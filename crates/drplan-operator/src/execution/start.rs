@@ -35,7 +35,7 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(10);
 pub enum Begun {
     /// It may: everything is stored but its first status.
     Ready(Box<Drive>),
-    /// It ended, or it is not this process's; the version on which that was seen, if another look at it would see
+    /// It ended, or it is not this process's, or this process leads no longer; the version on which that was seen, if another look at it would see
     /// the same.
     Over(Option<String>),
 }
@@ -72,7 +72,7 @@ pub async fn start(
         cards: cards.clone(),
     };
     let mut backoff = BACKOFF.0;
-    while !stop.is_cancelled() {
+    while !stop.is_cancelled() && context.leadership.leads() {
         cards.mark_unchanged();
         let pause = match starting.look(key, uid).await {
             Ok(None) => return Begun::Over(None),
@@ -94,6 +94,7 @@ pub async fn start(
         };
         tokio::select! {
             () = stop.cancelled() => {}
+            () = context.leadership.ended() => {}
             _ = cards.changed() => {}
             () = tokio::time::sleep(pause) => {}
             permit = place => starting.place = permit,
@@ -288,6 +289,9 @@ impl Starting {
             .executions
             .put_status(&record.meta, &status)
             .await?;
+        self.context
+            .metrics
+            .execution_ended(&status.operation_type, status.phase);
         fault::point("after-end").await;
         self.context.events.push(EventNote::execution(
             &record.meta,

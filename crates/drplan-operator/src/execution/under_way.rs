@@ -204,13 +204,22 @@ impl UnderWay {
             let (context, identity) = (Arc::clone(performer.context), performer.identity.clone());
             let (proof, meta) = (performer.proof, performer.meta.clone());
             let performing = self.spawn(at, kind, place, async move {
-                let which = || format!("{kind:?}:{}", effect.identity.path);
+                let path = effect.identity.path.clone();
+                let which = || format!("{kind:?}:{path}");
                 fault::point_of("before-effect", which).await;
+                // Before the proof is looked at, since reading takes time.
+                let opened = match context.performer.open(&identity, effect).await {
+                    Ok(opened) => opened,
+                    Err(failure) => {
+                        let outcome = Outcome::Failed(failure);
+                        return Arrival::Seen(Observation { attempt, outcome });
+                    }
+                };
                 // This process may have stood still since.
                 if proof.elapsed() >= PROOF_AGE_MAX && !is_still_ours(&context, &meta).await {
                     return Arrival::Deposed;
                 }
-                let outcome = context.performer.perform(&identity, &effect).await;
+                let outcome = context.performer.perform_opened(&identity, &opened).await;
                 fault::point_of("after-effect", which).await;
                 Arrival::Seen(Observation { attempt, outcome })
             });

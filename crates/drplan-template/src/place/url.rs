@@ -1,21 +1,35 @@
 //! URLs and headers.
 
 use super::{Placed, printed};
+use crate::buffer::Buffer;
 use crate::error::Mistake;
+use crate::escape;
 use crate::limits::Limits;
 use crate::output::{Hole, Output};
 use crate::val::{Origin, Text, Val};
 
 /// A URL. A value at the very start may be any prefix of one; elsewhere it cannot have characters that separate the
 /// parts of a URL unless they are escaped, and it cannot make a segment `.` or `..` of the path.
-pub(super) fn url(output: &Output<'_>, limits: Limits) -> Placed<String> {
+///
+/// The values of expressions at the offsets for which `encoded` holds are percent-encoded.
+pub(super) fn url(output: &Output<'_>, limits: Limits, encoded: &dyn Fn(usize) -> bool) -> Placed<String> {
     let mut url = Vec::new();
     let mut at = 0;
     let mut values = Vec::new();
     for hole in output.holes.iter().flatten() {
         url.extend_from_slice(&output.bytes[at..hole.place]);
-        let value = printed(&hole.value, limits).map_err(|kind| (hole.offset, kind))?;
-        if let Some(character) = refused(hole, &value, &url) {
+        let mut value = printed(&hole.value, limits).map_err(|kind| (hole.offset, kind))?;
+        if encoded(hole.offset) {
+            if !is_escaped(hole) {
+                let mut buffer = Buffer::new(limits.output);
+                escape::url_query(value.as_bytes(), &mut buffer);
+                if buffer.is_full() {
+                    return Err((hole.offset, Mistake::TooLong(limits.output)));
+                }
+                value =
+                    String::from_utf8(buffer.into_bytes()).map_err(|_| (hole.offset, Mistake::NotUtf8))?;
+            }
+        } else if let Some(character) = refused(hole, &value, &url) {
             return Err((hole.offset, Mistake::UrlCharacter(character)));
         }
         if hole.place > 0 {
@@ -35,8 +49,7 @@ pub(super) fn url(output: &Output<'_>, limits: Limits) -> Placed<String> {
 
 /// The first character of the value that cannot stand behind `before`.
 fn refused(hole: &Hole<'_>, value: &str, before: &[u8]) -> Option<char> {
-    let escaped = matches!(&hole.value, Val::Text(Text { origin: Some(origin), .. })
-        if matches!(origin.as_ref(), Origin::Escaped));
+    let escaped = is_escaped(hole);
     // pathEscape leaves `@` as it is, which in the authority separates the user from the host.
     let in_authority = match before.windows(3).position(|window| window == b"://") {
         Some(scheme) => !before[scheme + 3..].iter().any(|byte| b"/?#".contains(byte)),
@@ -51,6 +64,12 @@ fn refused(hole: &Hole<'_>, value: &str, before: &[u8]) -> Option<char> {
                 _ => false,
             }
     })
+}
+
+/// Whether the value was piped through `urlquery` or `pathEscape`.
+fn is_escaped(hole: &Hole<'_>) -> bool {
+    matches!(&hole.value, Val::Text(Text { origin: Some(origin), .. })
+        if matches!(origin.as_ref(), Origin::Escaped))
 }
 
 /// Whether the segment of the path that a value is in has nothing but one or two dots.

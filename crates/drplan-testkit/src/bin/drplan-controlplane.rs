@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use drplan_testkit::{Binaries, ControlPlane, Options};
+use drplan_testkit::{Binaries, ControlPlane, Options, promtool};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
@@ -18,6 +18,8 @@ struct Args {
 enum Command {
     /// Build the binaries unless they are there, and print their directory.
     Build,
+    /// Build what only tests need, unless it is there: promtool. Print where it is.
+    Tools,
     /// Start a control plane, print its KUBECONFIG, and stop it at Ctrl-C.
     Up {
         /// A file with CustomResourceDefinitions to install; may be repeated.
@@ -31,6 +33,10 @@ fn main() -> anyhow::Result<()> {
     match Args::parse().command {
         Command::Build => {
             println!("{}", Binaries::get()?.dir().display());
+            Ok(())
+        }
+        Command::Tools => {
+            println!("{}", promtool()?.display());
             Ok(())
         }
         Command::Up { crds } => {

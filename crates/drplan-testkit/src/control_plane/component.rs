@@ -12,6 +12,8 @@ use crate::binaries::Binaries;
 use crate::kept::Launch;
 use crate::port::free_port;
 
+use super::Options;
+
 /// One program of a control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Component {
@@ -35,6 +37,8 @@ const CLIENTS: [Component; 3] = [
 ];
 
 const KWOK_STAGES: &str = include_str!("stages.yaml");
+/// What the stages say where a pod's annotation does not say how long it takes.
+const NO_SECONDS: &str = r#"drplan/seconds"] // "0")"#;
 
 /// What every container of a KWOK pod has logged.
 pub(super) const POD_LOG: &str = "\
@@ -71,7 +75,7 @@ pub(super) struct Site<'a> {
 
 impl<'a> Site<'a> {
     /// Chooses ports and writes the files into `dir`.
-    pub(super) fn prepare(dir: &'a Path, authority: &Authority, audit_bodies: bool) -> anyhow::Result<Self> {
+    pub(super) fn prepare(dir: &'a Path, authority: &Authority, options: &Options) -> anyhow::Result<Self> {
         let site = Self {
             dir,
             etcd_port: free_port()?,
@@ -102,11 +106,18 @@ impl<'a> Site<'a> {
                 &kubeconfig.to_string(),
             )?;
         }
-        site.write("audit-policy.yaml", &audit_policy(audit_bodies).to_string())?;
+        site.write(
+            "audit-policy.yaml",
+            &audit_policy(options.audit_bodies).to_string(),
+        )?;
         site.write("pod.log", POD_LOG)?;
         site.write(
             "kwok.yaml",
-            &format!("{KWOK_STAGES}---\n{}\n", cluster_logs(&dir.join("pod.log"))),
+            &format!(
+                "{}---\n{}\n",
+                stages(options.pod_seconds),
+                cluster_logs(&dir.join("pod.log"))
+            ),
         )?;
         Ok(site)
     }
@@ -205,6 +216,11 @@ impl<'a> Site<'a> {
         let file = self.dir.join(name);
         fs::write(&file, text).with_context(|| format!("failed to write `{}`", file.display()))
     }
+}
+
+/// What KWOK does, with pods of Jobs that take this long unless they say otherwise.
+fn stages(pod_seconds: f64) -> String {
+    KWOK_STAGES.replace(NO_SECONDS, &NO_SECONDS.replace('0', &pod_seconds.to_string()))
 }
 
 /// Metadata, or all, of every finished request except those of the control plane itself.

@@ -8,6 +8,9 @@ use kube::{Api, Client};
 
 use crate::eventually::{Seen, eventually, object_until};
 
+/// The two kinds of Clusternet that actions write, with the fields that users write in them.
+pub const CLUSTERNET_KINDS: &str = include_str!("../clusternet.yaml");
+
 /// Installs the definitions in the texts and waits until their objects can be made.
 pub(super) async fn install(client: &Client, texts: &[String]) -> anyhow::Result<()> {
     let mut definitions: Vec<CustomResourceDefinition> = Vec::new();

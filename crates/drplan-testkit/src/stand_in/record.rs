@@ -22,6 +22,9 @@ pub struct Recorded {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
+    /// Whether a request with the same method, path and `Idempotency-Key` came before. A service that honours such keys
+    /// answers it as it answered the first, and does nothing.
+    pub is_repeat: bool,
     /// What has become of it by now.
     pub outcome: Outcome,
 }
@@ -52,6 +55,13 @@ impl Recorded {
     /// The value of the header `Idempotency-Key`.
     pub fn idempotency_key(&self) -> Option<&str> {
         self.header("idempotency-key")
+    }
+
+    /// Whether the two ask for the same thing under the same key.
+    fn is_same_as(&self, other: &Self) -> bool {
+        let key = self.idempotency_key();
+        key.is_some()
+            && (&self.method, &self.path, key) == (&other.method, &other.path, other.idempotency_key())
     }
 
     /// The body as JSON.
@@ -89,6 +99,8 @@ impl Script {
 pub(super) struct Ledger {
     pub(super) requests: Vec<Recorded>,
     scripts: BTreeMap<String, Script>,
+    /// Ends of `Idempotency-Key`s: the next request with such a key is held.
+    to_hold: Vec<String>,
     /// How often requests to a path have been released.
     released: BTreeMap<String, usize>,
 }
@@ -105,18 +117,29 @@ impl Ledger {
     }
 
     /// Records the request; returns its number and its answer.
-    pub(super) fn arrive(&mut self, request: Recorded) -> (usize, Answer) {
+    pub(super) fn arrive(&mut self, mut request: Recorded) -> (usize, Answer) {
+        request.is_repeat = self.requests.iter().any(|before| before.is_same_as(&request));
         let with_method = format!("{} {}", request.method, request.path);
         let exact = self.scripts.get_mut(&with_method).and_then(Script::next);
         let answer = exact.or_else(|| self.scripts.get_mut(&request.path).and_then(Script::next));
+        let mut answer = answer.unwrap_or_else(Answer::ok);
+        let key = request.idempotency_key().unwrap_or_default();
+        if let Some(index) = self.to_hold.iter().position(|end| key.ends_with(end)) {
+            self.to_hold.swap_remove(index);
+            answer.held = true;
+        }
         self.requests.push(request);
-        (self.requests.len() - 1, answer.unwrap_or_else(Answer::ok))
+        (self.requests.len() - 1, answer)
     }
 
     pub(super) fn outcome(&mut self, number: usize, outcome: Outcome) {
         if let Some(request) = self.requests.get_mut(number) {
             request.outcome = outcome;
         }
+    }
+
+    pub(super) fn hold(&mut self, key_end: &str) {
+        self.to_hold.push(key_end.into());
     }
 
     pub(super) fn release(&mut self, path: &str) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use drplan_testkit::{AuditEntry, Kubectl, Seen, TestNamespace, demo, eventually};
+use drplan_testkit::{AuditEntry, Kubectl, Seen, TestNamespace, eventually};
 use serde_json::{Value, json};
 
 use crate::fixtures::{execution_until, phases, text};
@@ -14,6 +14,7 @@ use crate::rights::{Right, until_allowed};
 use crate::shared;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+const FIRST_PLAN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/first-plan");
 
 /// The directories that a hub runs, each with its plan, the plan's namespace and the number of its actions. Some make
 /// objects of the same names: each is undone before the next begins.
@@ -36,7 +37,7 @@ async fn the_first_plan_applies_without_starting_anything_and_runs_to_its_end() 
         t.start_operator().await?;
         let kubectl = Kubectl::new(&control_plane, &t.name);
         let applied = kubectl
-            .run(&["apply", "--validate=strict", "-f", demo::FIRST_PLAN])
+            .run(&["apply", "--validate=strict", "-f", FIRST_PLAN])
             .await?;
         assert_eq!(applied.lines().count(), 4, "{applied}");
         assert!(
@@ -53,7 +54,7 @@ async fn the_first_plan_applies_without_starting_anything_and_runs_to_its_end() 
             .await?;
         assert_eq!(kubectl.run(&["get", "drpe", "-o", "name"]).await?, "");
 
-        let file = format!("{}/run/execution.yaml", demo::FIRST_PLAN);
+        let file = format!("{}/run/execution.yaml", FIRST_PLAN);
         let mut execution: Value = serde_saphyr::from_str(&std::fs::read_to_string(file)?)?;
         execution["spec"]["params"] = json!([{"name": "site", "value": t.stand_in.url("")}]);
         let created = kubectl

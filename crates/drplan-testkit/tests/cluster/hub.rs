@@ -3,7 +3,8 @@
 
 use anyhow::Context;
 use drplan_testkit::{
-    Authority, ControlPlane, HttpStandIn, Kubectl, OperatorProcess, TestNamespace, object_until,
+    Authority, CLUSTERNET_KINDS, ControlPlane, HttpStandIn, Kubectl, OperatorProcess, TestNamespace,
+    object_until,
 };
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
@@ -47,7 +48,7 @@ fn clusternet_kinds() -> anyhow::Result<Vec<String>> {
     let text = |kind: &str| std::fs::read_to_string(format!("{REAL_KINDS}/apps.clusternet.io_{kind}.yaml"));
     match std::path::Path::new(REAL_KINDS).is_dir() {
         true => Ok(vec![text("localizations")?, text("subscriptions")?]),
-        false => Ok(vec![toys::CLUSTERNET.into()]),
+        false => Ok(vec![CLUSTERNET_KINDS.into()]),
     }
 }
 

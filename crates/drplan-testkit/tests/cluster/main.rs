@@ -8,6 +8,7 @@ mod e2e_cancel;
 mod e2e_course;
 mod e2e_deletion;
 mod e2e_edits;
+mod e2e_egress;
 mod e2e_examples;
 mod e2e_guide;
 mod e2e_identity;
@@ -15,6 +16,7 @@ mod e2e_kubectl;
 mod e2e_left_behind;
 mod e2e_lock;
 mod e2e_logs;
+mod e2e_metrics;
 mod e2e_missed;
 mod e2e_missing;
 mod e2e_namespaces;
@@ -23,6 +25,7 @@ mod e2e_objects;
 mod e2e_places;
 mod e2e_repeated;
 mod e2e_revert;
+mod e2e_secrets;
 mod e2e_sizes;
 mod e2e_spellings;
 mod e2e_trigger;
@@ -45,6 +48,7 @@ mod recovery_ecommerce;
 mod recovery_interrupted;
 mod recovery_jobs;
 mod recovery_kill;
+mod recovery_lease;
 mod recovery_record;
 mod recovery_restart;
 mod recovery_start;
@@ -58,7 +62,12 @@ use drplan_testkit::{ControlPlane, Options, operator_crds};
 
 /// The control plane that these tests share, with Clusternet's kinds too.
 async fn shared() -> anyhow::Result<ControlPlane> {
-    ControlPlane::shared_with(async || Ok(options().await?.with_crds([toys::CLUSTERNET.into()]))).await
+    ControlPlane::shared_with(async || {
+        Ok(options()
+            .await?
+            .with_crds([drplan_testkit::CLUSTERNET_KINDS.into()]))
+    })
+    .await
 }
 
 /// A control plane with the operator's kinds and toys. Tests that disturb components start one of their own with it.

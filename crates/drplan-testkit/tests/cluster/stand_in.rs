@@ -124,3 +124,46 @@ async fn it_speaks_tls_under_the_names_of_its_certificate() -> anyhow::Result<()
     assert_eq!(stand_in.all().len(), 1);
     Ok(())
 }
+
+#[tokio::test]
+async fn it_tells_repeats_by_their_key_and_holds_the_one_it_is_told_to() -> anyhow::Result<()> {
+    let stand_in = HttpStandIn::start().await?;
+    stand_in.hold("/second");
+    let client = reqwest::Client::new();
+    let call = |key: &'static str| {
+        let request = client
+            .post(stand_in.url("/switch"))
+            .header("idempotency-key", key);
+        async move { request.send().await }
+    };
+    call("run/first").await?;
+    let held = tokio::spawn(call("run/second"));
+    stand_in.wait_for("/switch", 2).await?;
+    // Only the next one is held.
+    call("run/second").await?;
+    client
+        .get(stand_in.url("/switch"))
+        .header("idempotency-key", "run/first")
+        .send()
+        .await?;
+    client.post(stand_in.url("/switch")).send().await?;
+    client.post(stand_in.url("/switch")).send().await?;
+    let seen: Vec<(bool, Outcome)> = stand_in
+        .all()
+        .iter()
+        .map(|request| (request.is_repeat, request.outcome))
+        .collect();
+    use Outcome::{Answered, Pending};
+    let expected = [
+        (false, Answered),
+        (false, Pending),
+        (true, Answered),
+        (false, Answered),
+        (false, Answered),
+        (false, Answered),
+    ];
+    assert_eq!(seen, expected);
+    stand_in.release("/switch");
+    assert_eq!(held.await??.status(), 200);
+    Ok(())
+}

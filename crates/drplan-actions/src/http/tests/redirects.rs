@@ -104,19 +104,6 @@ async fn a_refusal_after_a_redirect_names_both_places() {
 }
 
 #[tokio::test]
-async fn a_redirect_to_a_denied_address_is_not_followed() {
-    let words = "HTTP/1.1 302 X\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n";
-    let server = Server::saying(words, Then::Close).await;
-    let failure = failure(&following(call("GET", &server.url("/")))).await;
-    assert!(
-        failure.message.contains("is no permitted destination"),
-        "{}",
-        failure.message
-    );
-    assert_eq!(failure.kind, FailureKind::BadAnswer);
-}
-
-#[tokio::test]
 async fn what_fails_after_a_redirect_may_have_had_an_effect() {
     let check = async |location: &str, kind: FailureKind| {
         let words = format!("HTTP/1.1 307 X\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");

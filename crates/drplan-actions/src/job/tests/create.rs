@@ -41,17 +41,30 @@ async fn our_job_is_adopted_even_while_it_is_being_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_of_another_attempt_is_not_ours() {
-    let script = Script::new([
-        ("POST jobs", exists()),
-        ("GET jobs/migrate", ok(job("u1", 2, json!([])))),
-    ]);
-    let failure = failure(create(&script, in_an_hour()).await, FailureKind::AlreadyExists);
-    assert_eq!(
-        failure.message,
-        "Job shop/migrate exists and was not made by this attempt: delete it, or give the Job another name"
-    );
+async fn a_job_of_an_earlier_attempt_that_arrived_late_is_adopted() {
+    let script = Script::new([("POST jobs", exists()), ("GET jobs/migrate", ok(running("u1")))]);
+    let creation = creation_of(3, in_an_hour());
+    let outcome = perform_as(3, script.client(), JobWatch::new(), creation).await;
+    assert_created(outcome, "u1");
     script.seen();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_of_a_later_attempt_or_of_none_is_not_ours() {
+    let mut unmarked = running("u1");
+    unmarked["metadata"]["annotations"]["dr.bkbcs.tencent.com/attempt"] = json!("first");
+    let mut elsewhere = running("u1");
+    elsewhere["metadata"]["annotations"]["dr.bkbcs.tencent.com/action-path"] = json!("db/mysql[1]/migrate");
+    let later = job("u1", 2, json!([]));
+    for found in [later, job("u1", 0, json!([])), unmarked, elsewhere] {
+        let script = Script::new([("POST jobs", exists()), ("GET jobs/migrate", ok(found))]);
+        let failure = failure(create(&script, in_an_hour()).await, FailureKind::AlreadyExists);
+        assert_eq!(
+            failure.message,
+            "Job shop/migrate exists and was not made by this attempt: delete it, or give the Job another name"
+        );
+        script.seen();
+    }
 }
 
 #[tokio::test(start_paused = true)]

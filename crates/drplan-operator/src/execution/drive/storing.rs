@@ -99,7 +99,9 @@ impl Drive {
         }
     }
 
+    /// Tells and counts what happened in a step that is stored.
     pub(super) fn tell(&self, step: &Step) {
+        self.context.metrics.step_stored(self.run.as_ref(), step);
         tell(
             &self.context,
             &self.record,

@@ -1,43 +1,48 @@
-//! What the demo says about a Revert, each with the evidence that it is true.
+//! The claims about a Revert.
 
 use std::collections::BTreeMap;
 
 use drplan_api::status::{ActionStatus, ExecutionPhase, StepPhase};
 use drplan_api::{DRPlanExecutionStatus, Time};
 
-use crate::demo::claims::{Claim, key};
+use jiff::Timestamp;
+
+use super::Claim;
 use crate::demo::follow::actions;
+use crate::demo::objects::{Asked, Made, counted, object_of};
+use crate::demo::services::key;
 use crate::stand_in::{Outcome, Recorded};
 
 /// What was found at the end of the Revert.
 #[derive(Debug, Clone)]
-pub(super) struct Evidence {
+pub(in crate::demo) struct Evidence {
     /// The UID of the run.
-    pub(super) run_uid: String,
+    pub(in crate::demo) run_uid: String,
     /// The run's record.
-    pub(super) run: DRPlanExecutionStatus,
+    pub(in crate::demo) run: DRPlanExecutionStatus,
     /// The Revert's name.
-    pub(super) revert_name: String,
+    pub(in crate::demo) revert_name: String,
     /// Its record.
-    pub(super) revert: DRPlanExecutionStatus,
-    /// The site's journal since the Revert was created.
-    pub(super) journal: Vec<Recorded>,
-    /// How many Jobs there were.
-    pub(super) jobs_before: usize,
-    /// How many deletions of Jobs the API server accepted, from its audit log.
-    pub(super) jobs_deleted: usize,
-    /// How many Jobs there are.
-    pub(super) jobs_left: usize,
+    pub(in crate::demo) revert: DRPlanExecutionStatus,
+    /// The services' journals since the Revert was created.
+    pub(in crate::demo) calls: Vec<Recorded>,
+    /// The objects that the run had made.
+    pub(in crate::demo) made: Vec<Made>,
+    /// What was asked of the API server as the plan's ServiceAccount since then, from the audit log.
+    pub(in crate::demo) asked: Vec<Asked>,
+    /// Those of the objects that are left.
+    pub(in crate::demo) left: Vec<Made>,
 }
 
 /// Judges everything that the demo claims about the Revert.
-pub(super) fn claims(evidence: &Evidence) -> Vec<Claim> {
+pub(in crate::demo) fn claims(evidence: &Evidence) -> Vec<Claim> {
     vec![
         succeeded(evidence),
+        skipped_says_why(evidence),
         calls_arrived_once(evidence),
-        calls_in_reverse(evidence),
-        all_in_reverse(evidence),
-        jobs_are_gone(evidence),
+        objects_are_gone(evidence),
+        seen_in_reverse(evidence),
+        recorded_in_reverse(evidence),
         run_says_so(evidence),
     ]
 }
@@ -55,24 +60,30 @@ fn succeeded(evidence: &Evidence) -> Claim {
     Claim::new(text, holds, (evidence.revert.phase, &evidence.revert.message))
 }
 
+fn skipped_says_why(evidence: &Evidence) -> Claim {
+    let silent: Vec<String> = actions(&evidence.revert)
+        .into_iter()
+        .filter(|(_, action)| action.phase == StepPhase::Skipped && action.message.is_empty())
+        .map(|(path, _)| path)
+        .collect();
+    Claim::new("each action that was skipped says why", silent.is_empty(), silent)
+}
+
 fn calls_arrived_once(evidence: &Evidence) -> Claim {
     let run = actions(&evidence.run);
     let expected: BTreeMap<String, usize> = undone(evidence)
         .into_keys()
-        .filter(|path| {
-            run.get(path)
-                .is_none_or(|action| action.outputs.job_ref.is_none())
-        })
+        .filter(|path| run.get(path).is_none_or(|action| object_of(action).is_none()))
         .map(|path| (format!("{}/{path}/undo", evidence.run_uid), 1))
         .collect();
     let mut arrived: BTreeMap<String, usize> = BTreeMap::new();
-    for call in &evidence.journal {
+    for call in &evidence.calls {
         *arrived.entry(key(call).to_owned()).or_default() += 1;
     }
     let answered = evidence
-        .journal
+        .calls
         .iter()
-        .all(|call| call.outcome == Outcome::Answered);
+        .all(|call| call.outcome == Outcome::Answered && !call.is_repeat);
     let text = format!(
         "each of the {} calls that undo a call arrived once, under its own key",
         expected.len()
@@ -81,64 +92,88 @@ fn calls_arrived_once(evidence: &Evidence) -> Claim {
     Claim::new(text, holds, arrived)
 }
 
-fn calls_in_reverse(evidence: &Evidence) -> Claim {
-    let places = places(&evidence.run);
-    let of = |call: &Recorded| {
-        let path = key(call).strip_prefix(&evidence.run_uid)?.strip_suffix("/undo")?;
-        places.get(path.trim_start_matches('/'))
-    };
-    let mut wrong = Vec::new();
-    for (position, earlier) in evidence.journal.iter().enumerate() {
-        for later in &evidence.journal[position + 1..] {
-            let in_order = of(earlier)
-                .zip(of(later))
-                .is_some_and(|(earlier, later)| !earlier.precedes(later));
-            if !in_order {
-                wrong.push((earlier.path.clone(), later.path.clone()));
-            }
+fn objects_are_gone(evidence: &Evidence) -> Claim {
+    let mut deleted: Vec<&[String; 3]> = deletions(evidence).map(|asked| &asked.id).collect();
+    deleted.sort();
+    let mut expected: Vec<&[String; 3]> = evidence.made.iter().map(|object| &object.id).collect();
+    expected.sort();
+    let text = format!(
+        "each of the {} objects was deleted once, and is gone: {}",
+        expected.len(),
+        counted(&evidence.made)
+    );
+    let holds = !expected.is_empty() && deleted == expected && evidence.left.is_empty();
+    Claim::new(text, holds, (&deleted, &evidence.left))
+}
+
+/// Judged by the services' journals and the API server's audit log.
+fn seen_in_reverse(evidence: &Evidence) -> Claim {
+    let mut seen: BTreeMap<String, Timestamp> = BTreeMap::new();
+    for call in &evidence.calls {
+        let of_run = key(call).strip_prefix(&evidence.run_uid);
+        if let Some(path) = of_run.and_then(|key| key.strip_prefix('/')?.strip_suffix("/undo")) {
+            seen.insert(path.to_owned(), call.arrived);
         }
     }
+    for asked in deletions(evidence) {
+        let object = evidence.made.iter().find(|object| object.id == asked.id);
+        if let Some(object) = object {
+            seen.insert(object.path.clone(), asked.arrived);
+        }
+    }
+    let expected = undone(evidence).len();
+    let (pairs, wrong) = compare(evidence, &seen, |undo_of_later, undo_of_earlier| {
+        undo_of_later < undo_of_earlier
+    });
     Claim::new(
-        "the site was asked in reverse: what it did last was undone first",
-        wrong.is_empty() && !evidence.journal.is_empty(),
+        format!("seen from outside it went in reverse, last first: {pairs} pairs compared"),
+        wrong.is_empty() && pairs > 0 && seen.len() == expected,
         wrong,
     )
 }
 
-fn all_in_reverse(evidence: &Evidence) -> Claim {
-    let places = places(&evidence.run);
-    let undone = undone(evidence);
-    let mut wrong = Vec::new();
-    let mut pairs = 0;
-    for (first, undo_of_first) in &undone {
-        for (second, undo_of_second) in &undone {
-            let follows = places
-                .get(first)
-                .zip(places.get(second))
-                .is_some_and(|(a, b)| a.precedes(b));
-            if follows {
-                pairs += 1;
-                if !is_before(undo_of_second, undo_of_first) {
-                    wrong.push((first, second));
-                }
-            }
-        }
-    }
+/// Judged by the times in the record.
+fn recorded_in_reverse(evidence: &Evidence) -> Claim {
+    let (pairs, wrong) = compare(evidence, &undone(evidence), is_before);
     Claim::new(
-        "no undo began before everything that follows its action in the plan was undone, Jobs too",
+        "no undo began before all that follows its action in the plan was undone",
         wrong.is_empty() && pairs > 0,
         wrong,
     )
 }
 
-fn jobs_are_gone(evidence: &Evidence) -> Claim {
-    let (before, deleted, left) = (evidence.jobs_before, evidence.jobs_deleted, evidence.jobs_left);
-    let text = format!("each of the {before} Jobs was deleted once, and is gone");
-    Claim::new(
-        text,
-        before > 0 && deleted == before && left == 0,
-        (before, deleted, left),
-    )
+/// Compares what is known of the undos of any two actions of which one follows the other in the plan. Returns how many
+/// pairs there are, and those that are not in reverse.
+fn compare<T>(
+    evidence: &Evidence,
+    undos: &BTreeMap<String, T>,
+    is_in_reverse: impl Fn(&T, &T) -> bool,
+) -> (usize, Vec<(String, String)>) {
+    let places = places(&evidence.run);
+    let (mut pairs, mut wrong) = (0, Vec::new());
+    for (earlier, undo_of_earlier) in undos {
+        for (later, undo_of_later) in undos {
+            let follows = places
+                .get(earlier)
+                .zip(places.get(later))
+                .is_some_and(|(a, b)| a.precedes(b));
+            if follows {
+                pairs += 1;
+                if !is_in_reverse(undo_of_later, undo_of_earlier) {
+                    wrong.push((earlier.clone(), later.clone()));
+                }
+            }
+        }
+    }
+    (pairs, wrong)
+}
+
+/// The deletions of single objects that the API server accepted.
+fn deletions(evidence: &Evidence) -> impl Iterator<Item = &Asked> {
+    evidence
+        .asked
+        .iter()
+        .filter(|asked| asked.verb == "delete" && asked.code == 200)
 }
 
 fn run_says_so(evidence: &Evidence) -> Claim {
@@ -226,6 +261,7 @@ mod tests {
             start_time: time(seconds.0),
             completion_time: time(seconds.1),
             nothing_to_undo: phase == StepPhase::Skipped,
+            message: "because".into(),
             outputs: Outputs {
                 job_ref: job.then(ObjectRef::default),
                 ..Outputs::default()
@@ -250,15 +286,29 @@ mod tests {
         }
     }
 
-    fn call(action: &str) -> Recorded {
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn call(action: &str, second: i64) -> Recorded {
         Recorded {
-            arrived: Timestamp::UNIX_EPOCH,
+            arrived: at(second),
             method: "POST".into(),
             path: format!("/{action}"),
             query: String::new(),
             headers: vec![("idempotency-key".into(), format!("u/s/[0]/{action}/undo"))],
             body: Vec::new(),
+            is_repeat: false,
             outcome: Outcome::Answered,
+        }
+    }
+
+    fn deleted(name: &str, second: i64) -> Asked {
+        Asked {
+            verb: "delete".into(),
+            id: ["jobs".into(), "production".into(), name.into()],
+            code: 200,
+            arrived: at(second),
         }
     }
 
@@ -290,10 +340,14 @@ mod tests {
                 action("work", Succeeded, (10, 11), false),
                 action("told", Skipped, (10, 10), false),
             ]),
-            journal: vec![call("b"), call("a")],
-            jobs_before: 1,
-            jobs_deleted: 1,
-            jobs_left: 0,
+            calls: vec![call("b", 11), call("a", 12)],
+            made: vec![Made {
+                id: deleted("job", 10).id,
+                uid: "1".into(),
+                path: "s/[0]/work".into(),
+            }],
+            asked: vec![deleted("job", 10)],
+            left: Vec::new(),
         }
     }
 
@@ -328,10 +382,21 @@ mod tests {
             |e| e.revert.phase = ExecutionPhase::Failed,
             "the Revert Succeeded",
         );
-        check(|e| drop(e.journal.remove(0)), "arrived once");
-        check(|e| e.journal.push(call("a")), "arrived once");
-        check(|e| e.journal[1].outcome = Outcome::ClientGone, "arrived once");
-        check(|e| e.journal.reverse(), "in reverse");
+        let silent = |e: &mut Evidence| {
+            e.revert.stage_statuses[0].workflow_executions[0].action_statuses[3]
+                .message
+                .clear();
+        };
+        check(silent, "says why");
+        check(|e| e.calls.push(call("a", 12)), "arrived once");
+        check(|e| e.calls[1].outcome = Outcome::ClientGone, "arrived once");
+        check(|e| e.calls[1].is_repeat = true, "arrived once");
+        let missing = |e: &mut Evidence| drop(e.calls.remove(0));
+        let mut evidence = all_is_well();
+        missing(&mut evidence);
+        assert_eq!(untrue(&evidence).len(), 2);
+        check(|e| e.calls[1].arrived = at(9), "seen from outside");
+        check(|e| e.asked[0].arrived = at(13), "seen from outside");
         let early = |e: &mut Evidence| {
             let begun = ActionStatus {
                 start_time: Timestamp::from_second(11).ok().map(Time::new),
@@ -340,8 +405,8 @@ mod tests {
             e.revert.stage_statuses[0].workflow_executions[0].action_statuses[0] = begun;
         };
         check(early, "no undo began before");
-        check(|e| e.jobs_left = 1, "Jobs was deleted once");
-        check(|e| e.jobs_deleted = 2, "Jobs was deleted once");
+        check(|e| e.left = e.made.clone(), "deleted once");
+        check(|e| e.asked.push(deleted("job", 10)), "deleted once");
         check(|e| e.run.undone = None, "wholly undone");
     }
 }

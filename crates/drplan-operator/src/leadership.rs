@@ -1,0 +1,246 @@
+//! Whether this process acts, and in which term.
+//!
+//! Several processes may watch; one of them leads. The lease chooses which, so that they do not work against each other.
+//! It protects nothing: that is what the claim in each run's record does.
+
+mod ballot;
+mod candidate;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use drplan_api::status::Epoch;
+use tokio::{sync::watch, time::Instant};
+
+pub use ballot::Timing;
+pub use candidate::{Candidate, LeaseName};
+
+/// Whether this process leads. Clones share what they know.
+#[derive(Clone, Debug)]
+pub struct Leadership {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// A UUID, new in every process.
+    process: String,
+    role: Mutex<Role>,
+    /// Whether it leads, as far as was noticed: [`Leadership::leads`] is exact.
+    leading: watch::Sender<bool>,
+    /// The most lease transitions that any run's record was seen with.
+    most_transitions: Mutex<u64>,
+}
+
+/// The part that a process plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// There is no election: it leads as long as it lives.
+    Alone,
+    /// Somebody else leads, or nobody.
+    Follower,
+    /// It leads until then, unless it renews the lease before.
+    Leader { transitions: u64, until: Instant },
+}
+
+impl Leadership {
+    /// Of a process that leads without an election.
+    pub fn alone() -> Self {
+        Self::new(Role::Alone)
+    }
+
+    /// Of a process that stands for election and does not lead yet.
+    pub fn elected() -> Self {
+        Self::new(Role::Follower)
+    }
+
+    fn new(role: Role) -> Self {
+        let shared = Shared {
+            process: uuid::Uuid::new_v4().to_string(),
+            role: Mutex::new(role),
+            leading: watch::Sender::new(role == Role::Alone),
+            most_transitions: Mutex::new(0),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The process, as records name it.
+    pub fn process(&self) -> &str {
+        &self.shared.process
+    }
+
+    /// Whether this process may begin anything now. By the monotonic clock, so that one that stood still knows at once
+    /// that its time is over.
+    pub fn leads(&self) -> bool {
+        !matches!(self.role(), Role::Follower)
+    }
+
+    /// Waits until this process leads.
+    pub async fn begun(&self) {
+        let mut leading = self.shared.leading.subscribe();
+        // The sender lives as long as this does, so neither wait fails.
+        while leading.wait_for(|leading| *leading).await.is_ok() && !self.leads() {
+            let _ = leading.wait_for(|leading| !*leading).await;
+        }
+    }
+
+    /// Waits until this process leads no longer.
+    pub async fn ended(&self) {
+        let _ = self
+            .shared
+            .leading
+            .subscribe()
+            .wait_for(|leading| !*leading)
+            .await;
+    }
+
+    /// What the first status of a run carries.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch_of(match self.role() {
+            Role::Alone | Role::Follower => 0,
+            Role::Leader { transitions, .. } => transitions,
+        })
+    }
+
+    /// What the status of a run carries that this process claims from `found`.
+    pub fn epoch_after(&self, found: Option<&Epoch>) -> Epoch {
+        match self.role() {
+            // Without a lease of its own it leaves the count of those who have one as it is.
+            Role::Alone => self.epoch_of(found.map_or(0, |found| found.lease_transitions)),
+            Role::Follower | Role::Leader { .. } => self.epoch(),
+        }
+    }
+
+    /// Whether a run that `found` acts on may be claimed: it is this process's, or that of an earlier term, or of the
+    /// process `from` that had it when this one began to lead.
+    pub fn may_claim(&self, found: &Epoch, from: Option<&str>) -> bool {
+        let is_left = from == Some(found.process.as_str());
+        match self.role() {
+            _ if found.process == self.shared.process => true,
+            Role::Alone => is_left,
+            Role::Follower => false,
+            Role::Leader { transitions, .. } => {
+                found.lease_transitions < transitions || (found.lease_transitions == transitions && is_left)
+            }
+        }
+    }
+
+    /// Whether the run of an earlier term, with so many `transitions`, is this process's to claim.
+    pub fn succeeds(&self, transitions: u64) -> bool {
+        matches!(self.role(), Role::Leader { transitions: own, .. } if transitions < own)
+    }
+
+    /// Notes that a run's record carries so many lease transitions.
+    pub fn saw(&self, transitions: u64) {
+        let mut most = lock(&self.shared.most_transitions);
+        *most = (*most).max(transitions);
+    }
+
+    /// The most lease transitions that were seen.
+    fn most_transitions(&self) -> u64 {
+        *lock(&self.shared.most_transitions)
+    }
+
+    /// Begins a term, or goes on with it until `until`.
+    fn lead(&self, transitions: u64, until: Instant) {
+        *lock(&self.shared.role) = Role::Leader { transitions, until };
+        self.shared
+            .leading
+            .send_if_modified(|leading| !std::mem::replace(leading, true));
+    }
+
+    /// Ends the term. Whether there was one.
+    fn follow(&self) -> bool {
+        *lock(&self.shared.role) = Role::Follower;
+        self.shared
+            .leading
+            .send_if_modified(|leading| std::mem::replace(leading, false))
+    }
+
+    fn role(&self) -> Role {
+        let role = *lock(&self.shared.role);
+        match role {
+            Role::Leader { until, .. } if until <= Instant::now() => Role::Follower,
+            Role::Alone | Role::Follower | Role::Leader { .. } => role,
+        }
+    }
+
+    fn epoch_of(&self, transitions: u64) -> Epoch {
+        Epoch {
+            process: self.shared.process.clone(),
+            lease_transitions: transitions,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere leaves it whole: each change is one assignment.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn epoch(process: &str, lease_transitions: u64) -> Epoch {
+        Epoch {
+            process: process.to_owned(),
+            lease_transitions,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_term_ends_by_itself_and_whoever_asks_later_knows() {
+        let leadership = Leadership::elected();
+        assert!(!leadership.leads());
+        leadership.lead(3, Instant::now() + Duration::from_secs(10));
+        leadership.begun().await;
+        assert!(leadership.leads());
+        assert_eq!(leadership.epoch().lease_transitions, 3);
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(!leadership.leads());
+        let waits = tokio::time::timeout(Duration::from_secs(60), leadership.begun()).await;
+        assert!(waits.is_err(), "a term that ran out unnoticed is none");
+        assert!(leadership.follow());
+        leadership.ended().await;
+        assert!(!leadership.follow());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_leader_claims_what_earlier_terms_left_and_nothing_of_a_later_one() {
+        let leadership = Leadership::elected();
+        assert!(!leadership.may_claim(&epoch("a", 0), Some("a")));
+        assert!(leadership.may_claim(&epoch(leadership.process(), 0), None));
+        leadership.lead(3, Instant::now() + Duration::from_secs(10));
+        let check = |transitions, from, expected| {
+            assert_eq!(
+                leadership.may_claim(&epoch("a", transitions), from),
+                expected,
+                "{transitions} {from:?}"
+            );
+        };
+        check(2, None, true);
+        check(3, Some("a"), true);
+        check(3, Some("b"), false);
+        check(3, None, false);
+        check(4, Some("a"), false);
+        assert!(leadership.succeeds(2) && !leadership.succeeds(3));
+    }
+
+    #[test]
+    fn without_an_election_what_was_found_at_the_start_is_claimed_and_the_count_stays() {
+        let leadership = Leadership::alone();
+        assert!(leadership.leads());
+        assert!(leadership.may_claim(&epoch("a", 7), Some("a")));
+        assert!(!leadership.may_claim(&epoch("a", 7), None));
+        assert!(!leadership.succeeds(0));
+        assert_eq!(leadership.epoch().lease_transitions, 0);
+        assert_eq!(
+            leadership.epoch_after(Some(&epoch("a", 7))),
+            epoch(leadership.process(), 7)
+        );
+    }
+}

@@ -106,8 +106,7 @@ async fn a_namespace_with_a_run_in_it_can_be_deleted() -> anyhow::Result<()> {
         .await?;
         unregister(t).await
     };
-    let result = control_plane.with_namespace("admission-ns", test).await;
-    result
+    control_plane.with_namespace("admission-ns", test).await
 }
 
 /// Covers FR-043.

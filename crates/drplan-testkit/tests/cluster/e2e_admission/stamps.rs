@@ -10,6 +10,9 @@ use crate::fixtures::{
 };
 use crate::shared;
 
+/// An annotation of ours and its value; none takes it off.
+type Pair<'a> = (&'a str, Option<&'a str>);
+
 /// The client of a person with all rights, so that nothing but admission can stand in their way.
 async fn person(t: &TestNamespace, name: &str) -> anyhow::Result<Client> {
     t.control_plane.client_as(name, Some("system:masters")).await
@@ -155,7 +158,7 @@ async fn nobody_writes_another_name_than_their_own_with_and_without_webhooks() -
             if !webhooks {
                 operator.kill9().await?;
             }
-            let refused: &[(&str, &str, &[(&str, Option<&str>)])] = &[
+            let refused: &[(&str, &str, &[Pair<'_>])] = &[
                 ("DRPlanExecution", "run", &[("created-by", Some("bob"))]),
                 ("DRPlanExecution", "run", &[("cancelled-by", Some("bob"))]),
                 ("DRPlanExecution", "run", &[("resumed-by", Some("alice"))]),

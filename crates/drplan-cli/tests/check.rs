@@ -165,6 +165,29 @@ fn survive(name: &str, bytes: Vec<u8>) {
 }
 
 #[test]
+fn a_value_of_a_secret_where_it_must_not_be_is_told_without_a_cluster() {
+    let manifest = |url: &str| {
+        format!(
+            "apiVersion: dr.bkbcs.tencent.com/v1alpha1\nkind: DRWorkflow\nmetadata:\n  name: flow\nspec:\n  parameters:\n  \
+             - name: token\n  actions:\n  - name: call\n    type: HTTP\n    http:\n      url: {url}\n---\n\
+             apiVersion: dr.bkbcs.tencent.com/v1alpha1\nkind: DRPlan\nmetadata:\n  name: shop\nspec:\n  workflowRef:\n    \
+             name: flow\n  params:\n  - name: token\n    valueFrom:\n      secretKeyRef:\n        name: dns\n        key: token\n"
+        )
+    };
+    assert_eq!(
+        told(&manifest("https://dns.example.com/?token={{ .params.token }}")),
+        Vec::<String>::new()
+    );
+    let said = told(&manifest("https://dns.example.com/{{ .params.token }}"));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].starts_with("12:12 error ")
+            && said[0].contains("before the `?` or behind a `#`; such a value may go"),
+        "{said:?}"
+    );
+}
+
+#[test]
 fn no_input_breaks_it() {
     let pieces: [&[u8]; 24] = [
         b"{{",

@@ -5,6 +5,7 @@
 //! sends it, and goes nowhere else. So that both renderings differ in nothing but values, no template may decide
 //! anything by such a value, and it may land only where it is data.
 
+mod host;
 mod landing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,6 +81,26 @@ impl SealedParameters {
             .iter()
             .filter(move |(name, _)| everything || references.params.contains_key(*name));
         read.map(|(name, sealed)| (name.as_str(), &sealed.source))
+    }
+
+    /// What is read for `doing` before it is sent.
+    pub(crate) fn sources(&self, doing: &Doing) -> BTreeSet<Source> {
+        let mut sources = BTreeSet::new();
+        if !self.0.is_empty() {
+            for text in texts(doing) {
+                let template = Template::parse(&text.source).ok();
+                let references = template.as_ref().map(Template::references);
+                let read = references
+                    .into_iter()
+                    .flat_map(|references| self.read_by(references));
+                sources.extend(read.map(|(_, source)| source.clone()));
+            }
+        }
+        if let Work::Http(http) = &doing.work {
+            sources.extend(http.headers_from.iter().map(|header| header.value_from.clone()));
+            sources.extend(http.body_from.clone());
+        }
+        sources
     }
 
     /// What is wrong with what the texts of `doing` do with such values, as far as the texts alone tell: the field and
@@ -217,21 +238,9 @@ impl Sealed {
         if let Some((field, message)) = wrong.or_else(|| params.mislanded(doing, namespace, data)) {
             return Err(RenderError { field, message });
         }
-        let mut sources = BTreeSet::new();
-        for text in texts(doing) {
-            let template = Template::parse(&text.source).ok();
-            let references = template.as_ref().map(Template::references);
-            let read = references
-                .into_iter()
-                .flat_map(|references| params.read_by(references));
-            sources.extend(read.map(|(_, source)| source.clone()));
-        }
+        let sources = params.sources(doing);
         let work = match &doing.work {
-            Work::Http(http) => {
-                sources.extend(http.headers_from.iter().map(|header| header.value_from.clone()));
-                sources.extend(http.body_from.clone());
-                SealedWork::Http(http.clone())
-            }
+            Work::Http(http) => SealedWork::Http(http.clone()),
             Work::KubernetesResource(resource) => SealedWork::Resource(resource.clone()),
             Work::Job(_) | Work::Localization(_) | Work::Subscription(_) => return Ok(None),
         };

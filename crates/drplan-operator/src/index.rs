@@ -10,8 +10,8 @@ use drplan_api::{
     labels, problem::any_error, status::ExecutionPhase,
 };
 use drplan_engine::{
-    ExecutionSource, PlanSource, Reading, WorkflowKey, WorkflowSource, compile, read_plan, read_workflow,
-    workflow_keys,
+    Compiled, ExecutionSource, PlanSource, Reading, WorkflowKey, WorkflowSource, compile, read_plan,
+    read_workflow, workflow_keys,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
@@ -113,23 +113,44 @@ impl PlanEntry {
             .unwrap_or_default()
     }
 
-    /// Everything there is to say about the plan: errors, or else warnings. Admission and the controller ask this.
+    /// Everything there is to say about the plan: errors, or else warnings.
     pub fn problems(
         &self,
         workflows: &BTreeMap<WorkflowKey, WorkflowSource>,
         settings: &Settings,
     ) -> Problems {
-        let mut problems = self.reading.problems.clone();
-        if let Some(plan) = self.plan.as_ref().ok().or(self.reading.value.as_ref()) {
-            let (namespace, name) = self.key();
-            let source = plan_source(&namespace, &name, plan, workflows, settings);
-            let found = match compile(&source, &ExecutionSource::default()) {
-                Ok(compiled) => compiled.warnings,
-                Err(problems) => problems,
-            };
-            problems.extend(self.reading.sound(found));
+        match self.compiled(workflows, settings) {
+            Ok(compiled) => compiled.warnings,
+            Err(problems) => problems,
         }
-        problems
+    }
+
+    /// The plan together with `workflows`. Admission and the controller ask this.
+    ///
+    /// # Errors
+    /// All problems, warnings included, if any of them is an error.
+    pub fn compiled(
+        &self,
+        workflows: &BTreeMap<WorkflowKey, WorkflowSource>,
+        settings: &Settings,
+    ) -> Result<Compiled, Problems> {
+        let mut problems = self.reading.problems.clone();
+        let Some(plan) = self.plan.as_ref().ok().or(self.reading.value.as_ref()) else {
+            return Err(problems);
+        };
+        let (namespace, name) = self.key();
+        let source = plan_source(&namespace, &name, plan, workflows, settings);
+        match compile(&source, &ExecutionSource::default()) {
+            Ok(mut compiled) if self.plan.is_ok() => {
+                problems.append(&mut compiled.warnings);
+                compiled.warnings = problems;
+                Ok(compiled)
+            }
+            Ok(Compiled { warnings: found, .. }) | Err(found) => {
+                problems.extend(self.reading.sound(found));
+                Err(problems)
+            }
+        }
     }
 
     /// Namespace and name.

@@ -25,6 +25,7 @@ use crate::{
     options::RunOptions,
     plans,
     queue::WorkQueue,
+    reviews::Reviews,
     store::{Store, StoreError},
     watch, workflows,
 };
@@ -150,6 +151,7 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
         events,
         contact,
         metrics,
+        reviews: Reviews::default(),
         leadership: match options.election.leader_elect {
             false => Leadership::alone(),
             true => Leadership::elected(),

@@ -5,7 +5,7 @@ use drplan_api::{
     problem::any_error,
     status::{ExecutionPhase, PlanPhase, set_condition},
 };
-use drplan_engine::WorkflowSource;
+use drplan_engine::{Compiled, Run, WorkflowSource};
 
 use crate::{
     clock, commands,
@@ -13,6 +13,7 @@ use crate::{
     desk::{EndOf, drop_finalizer, end_of, enter_end, release_stale},
     events::EventNote,
     index::{Index, Key, PlanEntry},
+    reviews::{Reviewed, not_reviewed, review},
     says,
     store::StoreError,
 };
@@ -47,7 +48,7 @@ async fn bring_up_to_date(context: &Context, entry: &PlanEntry) -> Result<(), St
     };
     let mut status = before.clone();
     let stale = check_lock(context, entry, &mut status).await?;
-    set_phase(context, entry, &mut status);
+    set_phase(context, entry, &mut status).await;
     let mut meta = entry.meta.clone();
     if status != *before {
         meta = context.stores.plans.put_status(&meta, &status).await?.metadata;
@@ -82,12 +83,17 @@ async fn check_lock(
     Ok(None)
 }
 
-/// The phase and what it rests on.
-fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStatus) {
+/// The phase and what it rests on; left as they are while the API server does not tell of rights.
+async fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStatus) {
     let now = clock::now();
-    let problems = check(&context.index, &context.settings, entry);
+    let Some(verdict) = check(context, entry).await else {
+        return;
+    };
     let executed = is_executed(context, entry, status);
-    let (valid, message) = (!any_error(&problems), says::problems(&problems));
+    let (valid, message) = match &verdict {
+        Ok(warnings) => (true, says::problems(warnings)),
+        Err(problems) => (false, says::problems(problems)),
+    };
     status.phase = Some(match (valid, executed) {
         (false, _) => PlanPhase::Invalid,
         (true, true) => PlanPhase::Executed,
@@ -108,14 +114,42 @@ fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStatus) {
     set_condition(&mut status.conditions, "Executed", executed, reason, "", now);
 }
 
-/// What is to be said about a plan together with its workflows as last seen.
-pub fn check(index: &Index, settings: &Settings, entry: &PlanEntry) -> Problems {
+/// The warnings of a plan that can run, or all of its problems; among them rights that its ServiceAccount lacks. None
+/// if these are not known for want of an answer.
+async fn check(context: &Context, entry: &PlanEntry) -> Option<Result<Problems, Problems>> {
+    let compiled = match compiled(&context.index, &context.settings, entry) {
+        Ok(compiled) => compiled,
+        Err(problems) => return Some(Err(problems)),
+    };
+    let mut found = compiled.warnings;
+    let (rights, is_open) = match review(context, &Run::new(compiled.snapshot)).await {
+        Reviewed::Asked(problems) => (Some(problems), false),
+        Reviewed::NotAsked(StoreError::Unanswered { .. }) => (None, true),
+        Reviewed::NotAsked(error) => (Some(vec![not_reviewed(&error)]), true),
+    };
+    let lacks = is_open || rights.iter().flatten().next().is_some();
+    let interval = context.settings.reconcile_interval;
+    if let Some(pause) = context.reviews.look_again(&entry.key(), lacks, interval) {
+        context.queues.plans.push_after(entry.key(), pause);
+    }
+    found.extend(rights?);
+    Some(match any_error(&found) {
+        true => Err(found),
+        false => Ok(found),
+    })
+}
+
+/// What a plan is together with its workflows as last seen, or all that is wrong with it.
+///
+/// # Errors
+/// All problems, warnings included.
+pub fn compiled(index: &Index, settings: &Settings, entry: &PlanEntry) -> Result<Compiled, Problems> {
     let sources = entry.workflow_keys().into_iter().map(|key| {
         let known = index.workflow(&key);
         let source = known.map_or(WorkflowSource::Missing, |workflow| workflow.source.clone());
         (key, source)
     });
-    entry.problems(&sources.collect(), settings)
+    entry.compiled(&sources.collect(), settings)
 }
 
 /// Whether some successful Execute of the plan exists that is not wholly undone. An end that the history holds counts

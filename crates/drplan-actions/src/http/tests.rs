@@ -4,6 +4,7 @@ mod egress;
 mod failures;
 mod pinned;
 mod redirects;
+mod sealed;
 mod server;
 mod tls;
 

@@ -2,7 +2,7 @@
 
 use drplan_api::{
     GoDuration, Problem, ProblemKind, Problems, Severity, Time,
-    canonical::{Doing, Work},
+    canonical::{Doing, Parameter, Work},
     limits::{RETRIES_MAX, TIMEOUT_SECONDS_MAX},
     names::{HTTP_METHODS, is_dns_label},
     status::DRPlanExecutionStatus,
@@ -50,6 +50,7 @@ pub(crate) fn check_values(run: &Run, served_namespaces: Option<&[String]>, prob
             let values = Values {
                 data: &data,
                 sealed: &sealed,
+                parameters: &used.spec.parameters,
                 namespace: &run.snapshot.namespace,
                 served: served_namespaces,
                 unrenderable: if is_fatal {
@@ -70,6 +71,8 @@ struct Values<'a> {
     data: &'a Value,
     /// The parameters whose values are not among them.
     sealed: &'a SealedParameters,
+    /// All that the workflow declares.
+    parameters: &'a [Parameter],
     /// Of the plan.
     namespace: &'a str,
     served: Option<&'a [String]>,
@@ -87,6 +90,14 @@ impl Values<'_> {
         let mut found: Problems = sealed.collect();
         if !found.is_empty() {
             return found;
+        }
+        for name in self.sealed.host_chosen_by(doing, self.parameters) {
+            let message = format!(
+                "takes its host from parameter `{name}`, which an execution may set, so whoever runs the plan chooses where \
+                 values of Secrets are sent; write overridable: false at the parameter"
+            );
+            let path = format!("{}.http.url", self.at);
+            found.push(Problem::warning(path, ProblemKind::Note { message }));
         }
         let texts = texts(doing);
         found.extend(texts.iter().filter_map(|text| self.check_text(text)));

@@ -69,6 +69,7 @@ pub async fn start(
         context: Arc::clone(context),
         place: None,
         missing_since: None,
+        lacking_since: None,
         cards: cards.clone(),
     };
     let mut backoff = BACKOFF.0;
@@ -119,6 +120,8 @@ pub(super) struct Starting {
     pub(super) context: Arc<Context>,
     pub(super) place: Option<OwnedSemaphorePermit>,
     missing_since: Option<Instant>,
+    /// Since when rights are known to be missing.
+    pub(super) lacking_since: Option<Instant>,
     pub(super) cards: watch::Receiver<Arc<Card>>,
 }
 

@@ -94,10 +94,13 @@ impl Shown {
         let log = std::fs::read_to_string(operator.log_file())?;
         anyhow::ensure!(log.contains("\"level\":\"TRACE\""), "the log tells little");
         shown.extend(log.lines().map(|line| ("log".to_owned(), line.to_owned())));
-        for path in ["/healthz", "/readyz", "/metrics"] {
+        for path in ["/healthz", "/readyz"] {
             let answer = reqwest::get(operator.health_url(path)).await?.text().await?;
             shown.push((path.to_owned(), answer));
         }
+        let metrics = operator.metrics().await?;
+        anyhow::ensure!(metrics.contains("drplan_"), "the metrics tell nothing: {metrics}");
+        shown.push(("/metrics".to_owned(), metrics));
         let kubectl = Kubectl::new(&t.control_plane, &t.name);
         for args in [["describe", "drpe"], ["describe", "drp"], ["get", "events"]] {
             shown.push((format!("kubectl {args:?}"), kubectl.run(&args).await?));

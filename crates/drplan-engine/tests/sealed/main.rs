@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test harness: a panic is how it tells")]
 
+mod places;
+
 use std::collections::BTreeMap;
 
 use drplan_api::{
@@ -33,7 +35,12 @@ fn from_secret() -> Value {
 }
 
 fn compiled(parameters: Value, params: Value, action: Value) -> Result<Compiled, Vec<String>> {
-    let workflow = json!({"parameters": parameters, "actions": [action]});
+    let actions = if action.is_array() {
+        action
+    } else {
+        json!([action])
+    };
+    let workflow = json!({"parameters": parameters, "actions": actions});
     let workflow = normalise_workflow(&serde_json::from_value(workflow).unwrap());
     let source = match workflow.value {
         Some(known) => WorkflowSource::Known(known),
@@ -264,149 +271,6 @@ fn a_header_with_a_line_break_and_a_number_that_is_none_are_refused_without_the_
     );
 }
 
-/// What is said of the action, which may not have the value; with its first words cut off.
-fn refused(action: Value) -> String {
-    let problems = with_secret(action.clone())
-        .err()
-        .unwrap_or_else(|| panic!("accepted: {action}"));
-    assert_eq!(problems.len(), 1, "{problems:#?}");
-    let said = problems[0].strip_prefix("DRWorkflow shop/w as spec.stages[0].workflows[0]: spec.actions[0].");
-    said.unwrap_or(&problems[0]).to_owned()
-}
-
-#[test]
-fn a_value_goes_nowhere_else() {
-    const PLACES: &str = "such a value may go into the query of http.url, http.headers, http.body, and data or \
-                          stringData of a Secret's manifest only";
-    let check = |action: Value, expect: &str| {
-        let said = refused(action);
-        assert!(said.starts_with(expect) && said.contains(PLACES), "{said}");
-    };
-    let http = |url: &str| call(json!({"url": url}));
-    let before = "http.url: puts a value that is read when it is sent before the `?` or behind a `#`";
-    check(http("http://a/{{ .params.s }}"), before);
-    check(http("http://{{ .params.s }}/"), before);
-    check(http("http://u:{{ .params.s }}@a/"), before);
-    check(http("{{ .params.s }}?k=1"), before);
-    check(http("http://a/?k=1#{{ .params.s }}"), before);
-    check(http("http://a/#?k={{ .params.s }}"), before);
-    check(
-        call(json!({"url": "http://a/", "method": "{{ .params.s }}"})),
-        "http.method: reads parameter `s`, which is secret:db/password",
-    );
-    check(
-        call(json!({"url": "http://a/", "caBundle": "{{ .params.s }}"})),
-        "http.caBundle: reads parameter `s`",
-    );
-    let mut late = http("http://a/");
-    late["timeout"] = json!("{{ .params.s }}");
-    check(late, "timeout: reads parameter `s`");
-    let pod = json!({"restartPolicy": "Never", "containers": [
-        {"name": "c", "image": "i", "env": [{"name": "S", "value": "{{ .params.s }}"}]},
-    ]});
-    let job = json!({"name": "job", "type": "Job", "job": {"template": {"spec": pod}}});
-    check(
-        job.clone(),
-        "job.template.spec.containers[0].env[0].value: reads parameter `s`",
-    );
-    assert!(refused(job).ends_with("let the container read it: env with valueFrom, or a volume"));
-    let localization = json!({"name": "l", "type": "Localization", "localization": {
-        "operation": "Create", "name": "l", "overridePolicy": "ApplyNow", "feed": {"apiVersion": "v1", "kind": "Secret", "name": "a"},
-        "overrides": [{"name": "o", "type": "MergePatch", "value": "{\"data\": {{ .params.s | toJson }}}"}],
-    }});
-    check(
-        localization,
-        "localization.overrides[0].value: reads parameter `s`",
-    );
-
-    let head = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n";
-    let manifest = |text: &str| resource("Apply", text);
-    check(
-        manifest("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: '{{ .params.s }}'}\n"),
-        "resource.manifest: puts a value that is read when it is sent at `data` of what is no Secret",
-    );
-    check(
-        manifest("apiVersion: x/v1\nkind: Secret\nmetadata: {name: a}\ndata: {a: '{{ .params.s }}'}\n"),
-        "resource.manifest: puts a value that is read when it is sent at `data` of what is no Secret",
-    );
-    check(
-        manifest("apiVersion: v1\nkind: Secret\nmetadata:\n  name: a{{ .params.s }}\n"),
-        "resource.manifest: names the object",
-    );
-    check(
-        manifest("apiVersion: v1\nkind: '{{ .params.s }}'\nmetadata:\n  name: a\n"),
-        "resource.manifest: names the object",
-    );
-    let at = "resource.manifest: puts a value that is read when it is sent at ";
-    check(
-        manifest(&format!("{head}  labels: {{a: '{{{{ .params.s }}}}'}}\n")),
-        &format!("{at}`metadata`"),
-    );
-    check(
-        manifest(&format!("{head}type: '{{{{ .params.s }}}}'\n")),
-        &format!("{at}`type`"),
-    );
-    check(
-        manifest(&format!("{head}'{{{{ .params.s }}}}': a\n")),
-        &format!("{at}a key"),
-    );
-    check(
-        manifest(&format!("{head}stringData: {{'{{{{ .params.s }}}}': a}}\n")),
-        &format!("{at}a key of `stringData`"),
-    );
-    check(
-        manifest(&format!("{head}data: {{a: '{{{{ .params.s }}}}'}}\n")),
-        &format!("{at}`data.a` as it is; data holds base64"),
-    );
-    let mut json_patch = resource(
-        "Patch",
-        &format!("{head}patch: [{{op: add, path: /data/a, value: '{{{{ .params.s | b64enc }}}}'}}]\n"),
-    );
-    json_patch["resource"]["patchType"] = json!("JSON");
-    check(json_patch, &format!("{at}the whole"));
-    let mut rollback = http("http://a/");
-    rollback["rollback"] = json!({"type": "HTTP", "http": {"url": "http://a/{{ .params.s }}"}});
-    check(rollback, &format!("rollback.{before}"));
-}
-
-#[test]
-fn nothing_is_decided_or_computed_from_a_value() {
-    let body = |body: &str| call(json!({"url": "http://a/", "method": "POST", "body": body}));
-    for text in [
-        "{{ if .params.s }}a{{ end }}",
-        "{{ if eq .params.s \"x\" }}a{{ end }}",
-        "{{ len .params.s }}",
-        "{{ .params.s | sha256sum }}",
-        "{{ $x := .params.s }}{{ $x }}",
-        "{{ with .params.s }}{{ . }}{{ end }}",
-        "{{ printf \"%s\" .params.s }}",
-        "{{ index .params \"s\" }}",
-    ] {
-        let said = refused(body(text));
-        assert!(
-            said.starts_with(
-                "http.body: parameter `s` is read when it is sent, so nothing can be decided or computed"
-            ),
-            "{text}: {said}"
-        );
-    }
-    for text in [
-        "{{ toJson .params }}",
-        "{{ range $k, $v := .params }}{{ $v }}{{ end }}",
-        "{{ toJson . }}",
-    ] {
-        let said = refused(body(text));
-        assert!(
-            said.starts_with("http.body: reads all parameters at once"),
-            "{text}: {said}"
-        );
-    }
-    // Other parameters may decide what they want, and a condition may stand around a value.
-    opened(
-        json!({"url": "http://a/", "method": "POST", "body": "{{ if eq .params.plain \"p\" }}{{ .params.s }}{{ end }}"}),
-    );
-}
-
 #[test]
 fn a_workflow_that_reads_a_value_by_itself_is_checked_by_itself() {
     let workflow = json!({
@@ -457,31 +321,11 @@ fn what_a_plan_supplies_wins_over_what_a_workflow_reads_and_an_execution_reads_n
 
 #[test]
 fn what_outputs_decide_is_checked_when_it_is_known() {
-    let workflow = json!({"parameters": [{"name": "s"}], "actions": [
+    let actions = json!([
         call(json!({"url": "http://a/", "saveBody": true})),
         {"name": "second", "type": "HTTP", "http": {"url": "http://a{{ .outputs.call.body }}{{ .params.s }}"}},
-    ]});
-    let workflow = normalise_workflow(&serde_json::from_value(workflow).unwrap())
-        .value
-        .unwrap();
-    let plan =
-        json!({"globalParams": [{"name": "s", "valueFrom": from_secret()}], "workflowRef": {"name": "w"}});
-    let plan = normalise_plan(&serde_json::from_value(plan).unwrap(), "shop")
-        .value
-        .unwrap();
-    let workflows = BTreeMap::from([(
-        ("shop".to_owned(), "w".to_owned()),
-        WorkflowSource::Known(workflow),
-    )]);
-    let source = PlanSource {
-        namespace: "shop",
-        name: "failover",
-        plan: &plan,
-        workflows: &workflows,
-        service_account_name: None,
-        served_namespaces: None,
-    };
-    let run = Run::new(compile(&source, &ExecutionSource::default()).unwrap().snapshot);
+    ]);
+    let run = Run::new(with_secret(actions).unwrap().snapshot);
     let mut status = run.initial_status();
     let kept = Kept::new();
     let mut rendered = |body: &str| {
@@ -509,5 +353,31 @@ fn what_outputs_decide_is_checked_when_it_is_known() {
     assert!(
         error.starts_with("http.url: puts a value that is read when it is sent before the `?`"),
         "{error}"
+    );
+}
+
+#[test]
+fn whoever_may_choose_the_host_of_a_value_is_warned_of() {
+    let warned = |url: &str, overridable: bool| {
+        let parameters = json!([{"name": "s"}, {"name": "host", "overridable": overridable}]);
+        let params =
+            json!([{"name": "s", "valueFrom": from_secret()}, {"name": "host", "value": "a.example"}]);
+        let action = call(json!({"url": url, "headers": {"X-S": "{{ .params.s }}"}}));
+        let warnings = compiled(parameters, params, action).unwrap().warnings;
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let said = warned("https://{{ .params.host }}/a", true);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("http.url: takes its host from parameter `host`, which an execution may set"),
+        "{said:?}"
+    );
+    assert_eq!(
+        warned("https://{{ .params.host }}/a", false),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        warned("https://b.example/{{ .params.host }}", true),
+        Vec::<String>::new()
     );
 }

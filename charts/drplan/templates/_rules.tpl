@@ -5,9 +5,12 @@
 - apiGroups: [dr.bkbcs.tencent.com]
   resources: [drworkflows, drplans, drplanexecutions]
   verbs: [get, list, watch, patch]
-# The records: phase, attempts, outputs, history, the lock of a plan.
+# The records: phase, attempts, outputs, history, the lock of a plan. patch: a claim, and what a Revert has undone.
 - apiGroups: [dr.bkbcs.tencent.com]
   resources: [drworkflows/status, drplans/status, drplanexecutions/status]
+  verbs: [update]
+- apiGroups: [dr.bkbcs.tencent.com]
+  resources: [drplanexecutions/status]
   verbs: [patch]
 {{- if .Values.operator.triggerAnnotations }}
 # For the annotation `trigger` on a plan.

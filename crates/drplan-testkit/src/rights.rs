@@ -15,6 +15,9 @@ use crate::operator::OperatorLaunch;
 /// The ServiceAccount, with all rights, that plans without one act as where the operator itself has few.
 pub(crate) const ACTOR: &str = "testkit-actor";
 
+/// What the chart calls the Secret with the webhooks' certificate.
+const SECRET: &str = "drplan-operator-webhook-certificate";
+
 /// Whom an operator that runs here is given rights.
 pub(crate) struct Grantee<'a> {
     /// Of all rights.
@@ -69,8 +72,13 @@ impl Grantee<'_> {
             .with(r#"rbac.impersonate=["*/*"]"#)
             .only("rbac.yaml");
         let roles = tokio::task::spawn_blocking(move || chart.objects()).await??;
+        let secret = launch
+            .args
+            .iter()
+            .find_map(|arg| arg.strip_prefix("--webhook-secret=")?.split_once('/'));
         for role in roles {
-            self.apply(self.renamed(role)).await?;
+            self.apply(self.renamed(role, secret.map(|(_, name)| name))?)
+                .await?;
         }
         for right in rights(self.own, &namespaces) {
             self.until_allowed(&right).await?;
@@ -104,8 +112,13 @@ impl Grantee<'_> {
             .await
     }
 
-    /// For this user instead of the chart's ServiceAccount. What has no namespace gets a name that no other test uses.
-    fn renamed(&self, mut role: Value) -> Value {
+    /// For this user instead of the chart's ServiceAccount, and for the webhooks' `secret` if that has a name of its own.
+    /// What has no namespace gets a name that no other test uses.
+    fn renamed(&self, role: Value, secret: Option<&str>) -> anyhow::Result<Value> {
+        let mut role = match secret {
+            Some(secret) => serde_json::from_str(&role.to_string().replace(SECRET, secret))?,
+            None => role,
+        };
         let unique = |name: &Value| {
             json!(format!(
                 "{}-{}",
@@ -124,7 +137,7 @@ impl Grantee<'_> {
                 {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": self.user},
             ]);
         }
-        role
+        Ok(role)
     }
 
     async fn apply(&self, object: Value) -> anyhow::Result<()> {

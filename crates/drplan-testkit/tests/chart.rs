@@ -19,19 +19,17 @@ const INSTALLATIONS: [&[&str]; 6] = [
         r#"rbac.impersonate=["*/dr","shop/*"]"#,
     ],
     &[
-        "webhook.enabled=true",
         r#"webhook.certificate.from="CertManager""#,
         "metrics.serviceMonitor.enabled=true",
         "metrics.prometheusRule.enabled=true",
     ],
     &[
-        "webhook.enabled=true",
         r#"webhook.certificate={"from":"CertManager","issuer":{"name":"ca","kind":"ClusterIssuer"}}"#,
         r#"operator.http={"allow":["*.example.com"],"deny":["10.0.0.0/8"],"resolve":["a.example.com:443:10.1.2.3"],"proxy":"http://proxy:3128","caConfigMap":"ca"}"#,
         r#"operator.extraArgs=["--max-running=10","--reconcile-interval=1m"]"#,
     ],
     &[
-        "webhook.enabled=true",
+        "webhook.enabled=false",
         "metrics.port=0",
         "replicas=1",
         "networkPolicy.enabled=false",
@@ -114,10 +112,6 @@ fn every_flag_that_is_rendered_is_one_of_the_operators() -> anyhow::Result<()> {
         assert_eq!(args[0], "run");
         for arg in &args[1..] {
             let flag = arg.split('=').next().unwrap_or_default();
-            // The operator does not have them yet, and the chart does not use them unless asked.
-            if flag.starts_with("--webhook") {
-                continue;
-            }
             let known = [format!("- `{flag}`"), format!("- `{flag} ")];
             assert!(
                 known.iter().any(|known| docs.contains(known)),
@@ -234,7 +228,7 @@ fn with_namespaces_the_operator_has_rights_in_them_only() -> anyhow::Result<()> 
         .map(str::to_owned)
         .into();
     for (verb, resource) in [
-        ("patch", "drplans/status"),
+        ("update", "drplans/status"),
         ("watch", "jobs"),
         ("create", "controllerrevisions"),
         ("create", "events"),

@@ -61,7 +61,7 @@ async fn what_the_chart_renders_is_taken_by_the_api_server() -> anyhow::Result<(
                 r#"tolerations=[{"operator":"Exists"}]"#,
             ],
             &[
-                "webhook.enabled=true",
+                "webhook.enabled=false",
                 "metrics.port=0",
                 "replicas=1",
                 r#"networkPolicy.egress=[{"to":[{"ipBlock":{"cidr":"10.0.0.0/8"}}]}]"#,
@@ -167,6 +167,7 @@ async fn with_the_charts_rights_an_operator_leads_runs_and_undoes() -> anyhow::R
             .user(&user)
             .resource("drplanexecutions")
             .subresource("status")
+            .verb("update")
             .verb("patch");
         assert!(!asked.wait_for(2).await?.is_empty());
         Ok(())

@@ -277,6 +277,14 @@ fn usable(source: &PlanSource<'_>, key: &WorkflowKey, at: &str, problems: &mut P
             ));
             None
         }
+        // Whether it allows this plan cannot be read, so what is in it is not for the plan's readers.
+        Some(WorkflowSource::Invalid(_)) if namespace != source.namespace => {
+            let message = format!(
+                "workflow `{label}` is Invalid; whoever may read it sees why: kubectl get drwf {name} -n {namespace}"
+            );
+            problems.push(Problem::error(at, ProblemKind::Note { message }));
+            None
+        }
         Some(WorkflowSource::Invalid(found)) => {
             problems.extend(
                 found

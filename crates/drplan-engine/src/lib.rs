@@ -26,6 +26,7 @@ mod object_render;
 pub mod parameters;
 mod phases;
 pub mod render;
+mod reserved;
 mod results;
 mod retry;
 pub mod revert;

@@ -122,7 +122,7 @@ impl Fold<'_> {
         let deadline = self.now.plus_millis(TIMEOUT_SECONDS_MAX * 1000 * DAYS_IN_DOUBT);
         for (at, in_flight) in &self.seen.in_flight {
             let recorded = action_status(&self.status, *at).filter(|_| *in_flight == InFlight::Await);
-            let Some(job) = recorded.and_then(|action| action.outputs.job_ref.clone()) else {
+            let Some(job) = recorded.and_then(|action| action.outputs.job_ref.as_deref().cloned()) else {
                 continue;
             };
             if !self.seen.results.contains_key(at) {
@@ -151,11 +151,12 @@ impl Fold<'_> {
                     .map(|time| time.plus_millis(self.now.millis_since(since.max(time))));
             }
         }
-        self.announce(Announcement::new(
-            Level::Info,
-            "ExecutionResumed",
-            "Execution goes on from Unknown",
-        ));
+        let mut message = "Execution goes on from Unknown".to_owned();
+        if let Some(user) = self.seen.resumed_by.as_ref().filter(|_| self.seen.resume) {
+            message.push_str(&format!(", resumed by {user}"));
+            self.status.resumed_by = Some(user.clone());
+        }
+        self.announce(Announcement::new(Level::Info, "ExecutionResumed", message));
     }
 }
 

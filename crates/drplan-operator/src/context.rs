@@ -18,6 +18,7 @@ use crate::{
     raw::Raw,
     reviews::Reviews,
     store::Store,
+    turns::Turns,
 };
 
 /// What every part of the operator shares, behind an `Arc`.
@@ -44,6 +45,8 @@ pub struct Context {
     pub leadership: Leadership,
     /// Plans whose status is being written.
     pub plan_locks: PlanLocks,
+    /// Whose turn it is to write.
+    pub turns: Turns,
     /// Places for running executions.
     pub running_places: Arc<Semaphore>,
     /// Places for HTTP calls.
@@ -75,7 +78,7 @@ pub struct Queues {
 }
 
 /// What the flags say, as far as the parts need it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The namespaces that are served; empty: all.
     pub namespaces: Vec<String>,
@@ -89,6 +92,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Whether `trigger=execute|revert` on a plan creates an execution.
     pub trigger_annotations: bool,
+    /// Whether admission stamps who did something, so that stamps can be believed.
+    pub stamps: bool,
     /// Executions that may run at once.
     pub max_running: usize,
     /// HTTP calls at once.

@@ -66,6 +66,8 @@ pub struct Run {
     pub plan: String,
     /// Execute or Revert.
     pub operation: String,
+    /// Who asked for it.
+    pub requested_by: String,
 }
 
 impl Run {
@@ -97,13 +99,18 @@ pub enum LockAnswer {
 /// [`StoreError`]; the lock may be taken after `Unanswered`, which asking again shows.
 ///
 /// # Guarantees
-/// At most one run holds a plan's lock. A lock whose run has ended or is gone gives way.
-pub async fn lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError> {
+/// At most one run holds a plan's lock. A lock whose run has ended or is gone gives way. `found` is the plan as just read,
+/// if it was: the lock is taken on that version or, if the plan has another by then, on one that is read anew.
+pub async fn lock(
+    context: &Context,
+    run: &Run,
+    mut found: Option<PlanEntry>,
+) -> Result<LockAnswer, StoreError> {
     let key = run.plan_key();
     let _writing = context.plan_locks.hold(&key).await;
     let mut alone_at = None;
     for _ in 0..CONFLICTS_MAX {
-        match try_lock(context, run, &mut alone_at).await {
+        match try_lock(context, run, found.take(), &mut alone_at).await {
             Err(StoreError::Conflict) => {}
             Err(StoreError::Gone) => return Ok(LockAnswer::PlanGone),
             answer => return answer,
@@ -117,12 +124,16 @@ pub async fn lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError
 async fn try_lock(
     context: &Context,
     run: &Run,
+    found: Option<PlanEntry>,
     alone_at: &mut Option<DRPlanStatus>,
 ) -> Result<LockAnswer, StoreError> {
-    let Some(plan) = context.stores.plans.get(&run.namespace, &run.plan).await? else {
-        return Ok(LockAnswer::PlanGone);
+    let entry = match found {
+        Some(entry) => entry,
+        None => match context.stores.plans.get(&run.namespace, &run.plan).await? {
+            Some(plan) => PlanEntry::of(plan),
+            None => return Ok(LockAnswer::PlanGone),
+        },
     };
-    let entry = PlanEntry::of(plan);
     let mut meta = entry.meta.clone();
     let mut status = match entry.status {
         Ok(status) => status,
@@ -146,12 +157,10 @@ async fn try_lock(
     if annotation(&meta, labels::TRIGGER).is_some() {
         return Ok(LockAnswer::CommandPending);
     }
-    let name = started_name(&run.name);
-    if status.started_names.contains(&name)
-        && !status.execution_history.iter().any(|entry| entry.uid == run.uid)
-    {
+    if has_run(&status, run) {
         return Ok(LockAnswer::AlreadyRan);
     }
+    let name = started_name(&run.name);
     if alone_at.as_ref() != Some(&recorded) {
         if let Some(other) = other_running(context, run).await? {
             return Ok(LockAnswer::Busy(other));
@@ -161,7 +170,7 @@ async fn try_lock(
     fault::point("before-plan-finalizer").await;
     if !has_finalizer(&meta) {
         let patch = json!({"finalizers": finalizers(&meta, true)});
-        meta = context.stores.plans.merge_metadata(&meta, patch).await?.metadata;
+        meta = context.stores.plans.merge_metadata(&meta, patch).await?;
     }
     fault::point("after-plan-finalizer").await;
     let now = clock::now();
@@ -183,7 +192,7 @@ async fn try_lock(
             phase: ExecutionPhase::Running,
             start_time: now,
             completion_time: None,
-            requested_by: None,
+            requested_by: Some(run.requested_by.clone()),
         },
     );
     status.execution_history.truncate(HISTORY_MAX);
@@ -197,6 +206,36 @@ async fn try_lock(
         context.events.push(note);
     }
     Ok(LockAnswer::Taken)
+}
+
+/// What is said where another run is in the way.
+pub fn busy(other: &str) -> String {
+    format!("Plan has an execution in progress: {other}")
+}
+
+/// The execution that keeps `run` of the plan `entry` from beginning, by live reads: one that holds the lock and has not
+/// ended, or one that runs without it. Asked before anything is written; [`lock`] looks again.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn rival(context: &Context, entry: &PlanEntry, run: &Run) -> Result<Option<String>, StoreError> {
+    let current = entry
+        .status
+        .as_ref()
+        .ok()
+        .and_then(|status| status.current_execution.as_ref());
+    if let Some(current) = current.filter(|current| current.uid != run.uid)
+        && let EndOf::Runs = end_of(context, &current.namespace, &current.name, &current.uid).await?
+    {
+        return Ok(Some(current.name.clone()));
+    }
+    other_running(context, run).await
+}
+
+/// Whether another execution of the name of `run` has had the plan's lock before.
+pub fn has_run(status: &DRPlanStatus, run: &Run) -> bool {
+    status.started_names.contains(&started_name(&run.name))
+        && !status.execution_history.iter().any(|entry| entry.uid == run.uid)
 }
 
 /// How a run ended, for the plan's record.
@@ -244,7 +283,7 @@ async fn try_release(context: &Context, end: &End) -> Result<(), StoreError> {
     let before = status.clone();
     enter_end(&mut status, end);
     if status != before {
-        meta = context.stores.plans.put_status(&meta, &status).await?.metadata;
+        meta = context.stores.plans.put_status(&meta, &status).await?;
     }
     // Here and not below: a look at a plan whose lock is being taken would try the same on a version that is gone.
     fault::point("before-plan-unfinalized").await;
@@ -355,6 +394,7 @@ pub async fn end_of(context: &Context, namespace: &str, name: &str, uid: &str) -
                 uid: uid.to_owned(),
                 plan: text("plan").unwrap_or_default(),
                 operation: text("operationType").unwrap_or_default(),
+                requested_by: String::new(),
             },
             phase,
             completion_time: text("completionTime").and_then(|time| time.parse().ok()),

@@ -1,5 +1,6 @@
 //! The controller: watches the three kinds and runs executions.
 
+pub mod admission;
 pub mod client;
 pub mod clock;
 pub mod commands;
@@ -27,6 +28,7 @@ pub mod says;
 pub mod shutdown;
 pub mod store;
 pub mod trigger;
+pub mod turns;
 pub mod watch;
 pub mod workflows;
 pub mod written;

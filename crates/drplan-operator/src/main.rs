@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use drplan_operator::{
-    client,
+    admission, client,
     contact::Contact,
     events::EventQueue,
     fault,
@@ -18,6 +18,7 @@ use drplan_operator::{
     operator::{self, Reach},
     options::{Command, Options, RunOptions},
     shutdown,
+    turns::Turns,
 };
 
 fn main() -> ExitCode {
@@ -64,6 +65,11 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
         Listen::Off => None,
     };
 
+    let webhooks = match options.webhook.bind {
+        Some(address) => Some(admission::server::bind(address).await?),
+        None => None,
+    };
+
     let contact = Contact::new(Duration::from_millis(options.partition_timeout.as_millis()));
     let client = client::connect(options.kubeconfig.as_deref(), &contact).await?;
     tokio::spawn({
@@ -71,13 +77,16 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
         async move { contact.keep_probing(client).await }
     });
     let instance = instance();
-    let events = EventQueue::start(client.clone(), instance.clone());
+    let turns = Turns::default();
+    let events = EventQueue::start(client.clone(), instance.clone(), turns.clone());
     let reach = Reach {
         client,
         contact,
         events: events.clone(),
+        turns,
         readiness,
         metrics,
+        webhooks,
         instance,
     };
     operator::run(options, reach, ending).await;

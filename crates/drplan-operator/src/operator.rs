@@ -12,6 +12,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
+    admission::Admission,
     contact::Contact,
     context::{Context, Queues, Settings, Stores},
     desk::PlanLocks,
@@ -26,6 +27,7 @@ use crate::{
     queue::WorkQueue,
     reviews::Reviews,
     store::{Store, StoreError},
+    turns::Turns,
     watch, workflows,
 };
 
@@ -45,10 +47,14 @@ pub struct Reach {
     pub contact: Contact,
     /// Where events go.
     pub events: EventQueue,
+    /// To whom the events yield.
+    pub turns: Turns,
     /// Where it says that its caches are warm.
     pub readiness: Readiness,
     /// Where it is asked for metrics.
     pub metrics: Option<TcpListener>,
+    /// Where it is asked for admission.
+    pub webhooks: Option<TcpListener>,
     /// The name of the Pod, by which the lease shows who holds it.
     pub instance: String,
 }
@@ -59,11 +65,15 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
         client,
         contact,
         events,
+        turns,
         readiness,
         metrics,
+        webhooks,
         instance,
     } = reach;
-    let context = Arc::new(context(options, client, contact, events));
+    let context = Arc::new(context(options, client, contact, events, turns));
+    let admission =
+        webhooks.map(|listener| Admission::start(listener, &options.webhook, &context, readiness.clone()));
     // Until the end of the drain: that is when somebody wants to see what is left.
     let _scraped = metrics
         .map(|listener| AbortOnDropHandle::new(tokio::spawn(metrics::serve(listener, Arc::clone(&context)))));
@@ -105,9 +115,18 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
     if let Err(error) = election.await {
         tracing::error!(error = %error, "the election ended early");
     }
+    if let Some(admission) = admission {
+        admission.end().await;
+    }
 }
 
-fn context(options: &RunOptions, client: Client, contact: Contact, events: EventQueue) -> Context {
+fn context(
+    options: &RunOptions,
+    client: Client,
+    contact: Contact,
+    events: EventQueue,
+    turns: Turns,
+) -> Context {
     let duration = |duration: GoDuration| Duration::from_millis(duration.as_millis());
     let settings = Settings {
         namespaces: options.namespaces.clone(),
@@ -116,6 +135,7 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
         start_deadline: duration(options.start_deadline),
         drain_timeout: duration(options.drain_timeout),
         trigger_annotations: options.trigger_annotations,
+        stamps: options.webhook.bind.is_some(),
         max_running: options.max_running,
         max_http: options.max_http,
         default_service_account: (!options.allow_operator_identity)
@@ -147,6 +167,7 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
             true => Leadership::elected(),
         },
         plan_locks: PlanLocks::default(),
+        turns,
         running_places: Arc::new(Semaphore::new(settings.max_running)),
         http_places: Arc::new(Semaphore::new(settings.max_http)),
         settings,

@@ -168,7 +168,11 @@ async fn a_workflow_elsewhere_is_used_while_it_allows_it_and_acts_where_the_plan
         broken["spec"]["actions"][0]["type"] = "hidden-treasure".into();
         town.admin_applies(&broken).await?;
         let message = town
-            .plan_until("shop", "Invalid", "is Invalid; whoever may read it sees why")
+            .plan_until(
+                "shop",
+                "Invalid",
+                "is Invalid; its own status tells what is to be mended",
+            )
             .await?;
         assert!(!message.contains("hidden-treasure"), "{message}");
         town.never_reached_the_other(&town.dr())

@@ -17,9 +17,9 @@ const MARKS: [&str; 6] = [
 /// What `body`, an object, a patch of one or a list of JSON patch operations, says and may not; as the end of a sentence
 /// about it.
 pub(crate) fn reserved(body: &Json) -> Option<String> {
-    match body {
-        Json::Array(operations) => operations.iter().find_map(in_operation),
-        object => in_metadata(object.get("metadata")?),
+    match body.as_array() {
+        Some(operations) => operations.iter().find_map(in_operation),
+        None => in_metadata(body.get("metadata")?),
     }
 }
 

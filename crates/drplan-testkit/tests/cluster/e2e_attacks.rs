@@ -33,7 +33,7 @@ async fn a_plan_acts_as_any_account_of_its_namespace_and_as_none_elsewhere() -> 
             );
         }
         // Of two accounts of one name that of the plan's own namespace counts, and that has no rights.
-        town.account_with_all(&town.other, "strong").await?;
+        town.account_with_all(town.other, "strong").await?;
         let used = plan("namesake").with("serviceAccountName", "strong".into());
         town.author_applies(&used.stage("main", &["map"]).0).await?;
         let lack = format!("ServiceAccount {here}/strong may not create configmaps in {here}");

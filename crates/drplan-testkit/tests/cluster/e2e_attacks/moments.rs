@@ -50,7 +50,7 @@ async fn what_is_edited_after_the_check_of_the_run_does_not_reach_it() -> anyhow
         let operator = town.operator()?;
         operator.stopped().await?;
         // With rights in both, it would go through.
-        town.account_with_all(&town.other, "strong").await?;
+        town.account_with_all(town.other, "strong").await?;
         town.author_applies(&map_in(town, &town.other.name).0).await?;
         let other = plan("shop").with("serviceAccountName", "strong".into());
         town.author_applies(&other.stage("main", &["shop"]).0).await?;

@@ -27,7 +27,7 @@ pub mod unknown_fields;
 pub mod workflow;
 
 pub use any_shape::{AnyObject, AnyShape};
-pub use crds::{crds, crds_yaml};
+pub use crds::{crds, crds_yaml, full_crds};
 pub use decode::decode;
 pub use duration::GoDuration;
 pub use execution::{DRPlanExecution, DRPlanExecutionSpec};

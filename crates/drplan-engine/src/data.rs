@@ -134,7 +134,7 @@ fn one(outputs: &Outputs, kept: &Kept) -> Value {
     );
     put("duration", outputs.duration.clone().map(Value::String));
     put("body", text(&outputs.body, &outputs.body_stored_in));
-    put("jobRef", outputs.job_ref.as_ref().map(reference));
+    put("jobRef", outputs.job_ref.as_deref().map(reference));
     put(
         "exitCode",
         outputs.exit_code.map(|code| Value::Int(i64::from(code))),
@@ -142,13 +142,13 @@ fn one(outputs: &Outputs, kept: &Kept) -> Value {
     put("message", text(&outputs.message, &outputs.message_stored_in));
     put(
         "localizationRef",
-        outputs.localization_ref.as_ref().map(reference),
+        outputs.localization_ref.as_deref().map(reference),
     );
     put(
         "subscriptionRef",
-        outputs.subscription_ref.as_ref().map(reference),
+        outputs.subscription_ref.as_deref().map(reference),
     );
-    put("resourceRef", outputs.resource_ref.as_ref().map(reference));
+    put("resourceRef", outputs.resource_ref.as_deref().map(reference));
     Value::Map(members)
 }
 

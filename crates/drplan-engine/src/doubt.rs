@@ -122,7 +122,7 @@ impl Fold<'_> {
         let deadline = self.now.plus_millis(TIMEOUT_SECONDS_MAX * 1000 * DAYS_IN_DOUBT);
         for (at, in_flight) in &self.seen.in_flight {
             let recorded = action_status(&self.status, *at).filter(|_| *in_flight == InFlight::Await);
-            let Some(job) = recorded.and_then(|action| action.outputs.job_ref.clone()) else {
+            let Some(job) = recorded.and_then(|action| action.outputs.job_ref.as_deref().cloned()) else {
                 continue;
             };
             if !self.seen.results.contains_key(at) {

@@ -31,7 +31,7 @@ impl Fold<'_> {
         let Some(action) = recorded else {
             return Ok(());
         };
-        let (attempt, job) = (action.attempts, action.outputs.job_ref.clone());
+        let (attempt, job) = (action.attempts, action.outputs.job_ref.as_deref().cloned());
         let object = look::object(action).cloned();
         let now = self.status.cancellation.as_ref().is_some_and(|wish| wish.now);
         let in_flight = self.seen.in_flight.get(&at).filter(|_| !self.is_answered(at));

@@ -247,16 +247,16 @@ pub(crate) fn object(action: &ActionStatus) -> Option<&ObjectRef> {
     let outputs = &action.outputs;
     outputs
         .localization_ref
-        .as_ref()
-        .or(outputs.subscription_ref.as_ref())
-        .or(outputs.resource_ref.as_ref())
+        .as_deref()
+        .or(outputs.subscription_ref.as_deref())
+        .or(outputs.resource_ref.as_deref())
 }
 
 /// The same in its outputs, to change it.
 pub(crate) fn object_mut(outputs: &mut Outputs) -> Option<&mut ObjectRef> {
     outputs
         .localization_ref
-        .as_mut()
-        .or(outputs.subscription_ref.as_mut())
-        .or(outputs.resource_ref.as_mut())
+        .as_deref_mut()
+        .or(outputs.subscription_ref.as_deref_mut())
+        .or(outputs.resource_ref.as_deref_mut())
 }

@@ -105,7 +105,7 @@ pub fn render(facts: Facts<'_>, at: ActionIndex, attempt: Attempt) -> Result<Ren
         }
         Work::Job(job) => {
             let deadline = attempt.counts_from.plus_millis(timeout.as_millis());
-            let recorded = action_status(status, at).and_then(|action| action.outputs.job_ref.as_ref());
+            let recorded = action_status(status, at).and_then(|action| action.outputs.job_ref.as_deref());
             let recorded = recorded.filter(|job| job.uid.is_none());
             let creation = job_creation(run, job, &data, at, attempt.number, deadline, recorded)?;
             Ok(Rendered {
@@ -198,7 +198,7 @@ pub(crate) fn record_target(outputs: &mut Outputs, task: Task<'_>, target: Optio
         // Whatever is deleted is an object: nobody awaits a Job there.
         Some(Work::KubernetesResource(_)) | None => &mut outputs.resource_ref,
     };
-    *slot = target;
+    *slot = target.map(Box::new);
 }
 
 /// Which attempt is rendered, and its times.

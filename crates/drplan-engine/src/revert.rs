@@ -160,7 +160,7 @@ pub fn undone_by(name: &str, status: &DRPlanExecutionStatus, before: Option<&Und
         };
         let job_ref = match action.attempts {
             0 => earlier.and_then(|earlier| earlier.job_ref.clone()),
-            _ => action.outputs.job_ref.clone(),
+            _ => action.outputs.job_ref.as_deref().cloned(),
         };
         Some(UndoneAction {
             done,

@@ -51,21 +51,21 @@ pub fn undo_of(action: &Action, recorded: &ActionStatus, undone: Option<&UndoneA
         Work::Http(_) => {
             Undo::Nothing("an HTTP call has no undo but its rollback, and none is defined".to_owned())
         }
-        Work::Job(_) => of_created(recorded.outputs.job_ref.as_ref().map(job_object).as_ref()),
+        Work::Job(_) => of_created(recorded.outputs.job_ref.as_deref().map(job_object).as_ref()),
         Work::Localization(localization) => of_object(
             localization.operation,
             recorded,
-            recorded.outputs.localization_ref.as_ref(),
+            recorded.outputs.localization_ref.as_deref(),
         ),
         Work::Subscription(subscription) => of_object(
             subscription.operation,
             recorded,
-            recorded.outputs.subscription_ref.as_ref(),
+            recorded.outputs.subscription_ref.as_deref(),
         ),
         Work::KubernetesResource(resource) => of_object(
             resource.operation,
             recorded,
-            recorded.outputs.resource_ref.as_ref(),
+            recorded.outputs.resource_ref.as_deref(),
         ),
     }
 }
@@ -231,8 +231,8 @@ mod tests {
 
     fn recorded(phase: StepPhase, effect_possible: bool, uid: Option<&str>) -> ActionStatus {
         let outputs = Outputs {
-            job_ref: Some(object(uid)),
-            resource_ref: Some(object(uid)),
+            job_ref: Some(Box::new(object(uid))),
+            resource_ref: Some(Box::new(object(uid))),
             ..Outputs::default()
         };
         ActionStatus {
@@ -318,10 +318,10 @@ mod tests {
     #[test]
     fn what_a_create_made_is_deleted_and_a_patch_is_undone_by_its_rollback_alone() {
         let made = |name: &str| {
-            Some(ObjectRef {
+            Some(Box::new(ObjectRef {
                 name: name.to_owned(),
                 ..object(Some("u"))
-            })
+            }))
         };
         // Each type has a record of its own.
         let recorded = ActionStatus {
@@ -341,7 +341,7 @@ mod tests {
             (resource, "resource"),
         ];
         for (work, name) in types {
-            let deleted = made(name).map(Undo::Delete).ok_or("nothing");
+            let deleted = made(name).map(|made| Undo::Delete(*made)).ok_or("nothing");
             check(&action(work(Operation::Create), false), &recorded, deleted);
             check(
                 &action(work(Operation::Create), true),

@@ -272,7 +272,7 @@ impl Fold<'_> {
         };
         if let (Some(job), Some(action)) = (run.job_in_doubt(at), action_status_mut(&mut self.status, at)) {
             // It keeps its name, so that the API server lets only one of them be.
-            action.outputs.job_ref = Some(job);
+            action.outputs.job_ref = Some(Box::new(job));
         }
         match render::render(self.facts(run), at, attempt) {
             Err(error) => {

@@ -107,17 +107,20 @@ pub async fn annotate(
 ) -> Result<Option<PlanEntry>, StoreError> {
     let plans = &context.stores.plans;
     let (namespace, name) = plan.key();
-    let mut meta = plan.meta.clone();
+    let mut latest = plan.clone();
     for _ in 0..EDITS_MAX {
         let patch = json!({"annotations": annotations});
-        match plans.merge_metadata(&meta, patch).await {
-            Ok(raw) => return Ok(Some(read(raw))),
+        match plans.merge_metadata(&latest.meta, patch).await {
+            Ok(meta) => {
+                latest.meta = meta;
+                return Ok(Some(latest));
+            }
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error),
         }
         let newer = plans.get(&namespace, &name).await?.map(read);
         match newer.filter(|newer| newer.meta.uid == plan.meta.uid && holds(newer)) {
-            Some(newer) => meta = newer.meta,
+            Some(newer) => latest = newer,
             None => return Ok(None),
         }
     }

@@ -18,6 +18,7 @@ use crate::{
     raw::Raw,
     reviews::Reviews,
     store::Store,
+    turns::Turns,
 };
 
 /// What every part of the operator shares, behind an `Arc`.
@@ -44,6 +45,8 @@ pub struct Context {
     pub leadership: Leadership,
     /// Plans whose status is being written.
     pub plan_locks: PlanLocks,
+    /// Whose turn it is to write.
+    pub turns: Turns,
     /// Places for running executions.
     pub running_places: Arc<Semaphore>,
     /// Places for HTTP calls.

@@ -99,13 +99,18 @@ pub enum LockAnswer {
 /// [`StoreError`]; the lock may be taken after `Unanswered`, which asking again shows.
 ///
 /// # Guarantees
-/// At most one run holds a plan's lock. A lock whose run has ended or is gone gives way.
-pub async fn lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError> {
+/// At most one run holds a plan's lock. A lock whose run has ended or is gone gives way. `found` is the plan as just read,
+/// if it was: the lock is taken on that version or, if the plan has another by then, on one that is read anew.
+pub async fn lock(
+    context: &Context,
+    run: &Run,
+    mut found: Option<PlanEntry>,
+) -> Result<LockAnswer, StoreError> {
     let key = run.plan_key();
     let _writing = context.plan_locks.hold(&key).await;
     let mut alone_at = None;
     for _ in 0..CONFLICTS_MAX {
-        match try_lock(context, run, &mut alone_at).await {
+        match try_lock(context, run, found.take(), &mut alone_at).await {
             Err(StoreError::Conflict) => {}
             Err(StoreError::Gone) => return Ok(LockAnswer::PlanGone),
             answer => return answer,
@@ -119,12 +124,16 @@ pub async fn lock(context: &Context, run: &Run) -> Result<LockAnswer, StoreError
 async fn try_lock(
     context: &Context,
     run: &Run,
+    found: Option<PlanEntry>,
     alone_at: &mut Option<DRPlanStatus>,
 ) -> Result<LockAnswer, StoreError> {
-    let Some(plan) = context.stores.plans.get(&run.namespace, &run.plan).await? else {
-        return Ok(LockAnswer::PlanGone);
+    let entry = match found {
+        Some(entry) => entry,
+        None => match context.stores.plans.get(&run.namespace, &run.plan).await? {
+            Some(plan) => PlanEntry::of(plan),
+            None => return Ok(LockAnswer::PlanGone),
+        },
     };
-    let entry = PlanEntry::of(plan);
     let mut meta = entry.meta.clone();
     let mut status = match entry.status {
         Ok(status) => status,
@@ -161,7 +170,7 @@ async fn try_lock(
     fault::point("before-plan-finalizer").await;
     if !has_finalizer(&meta) {
         let patch = json!({"finalizers": finalizers(&meta, true)});
-        meta = context.stores.plans.merge_metadata(&meta, patch).await?.metadata;
+        meta = context.stores.plans.merge_metadata(&meta, patch).await?;
     }
     fault::point("after-plan-finalizer").await;
     let now = clock::now();
@@ -274,7 +283,7 @@ async fn try_release(context: &Context, end: &End) -> Result<(), StoreError> {
     let before = status.clone();
     enter_end(&mut status, end);
     if status != before {
-        meta = context.stores.plans.put_status(&meta, &status).await?.metadata;
+        meta = context.stores.plans.put_status(&meta, &status).await?;
     }
     // Here and not below: a look at a plan whose lock is being taken would try the same on a version that is gone.
     fault::point("before-plan-unfinalized").await;

@@ -345,15 +345,20 @@ async fn act(
                 }));
             }
         },
-        Kind::Claim { from } => match claim(&context, &key, &uid, from.as_deref(), cards).await? {
-            Claimed::Ours(drive) => drive,
-            Claimed::Not(rested) => {
-                return Ok(Acted::Done(Done {
-                    claimed: true,
-                    rested,
-                }));
+        Kind::Claim { from } => {
+            let turn = context.turns.begin().await;
+            let claimed = claim(&context, &key, &uid, from.as_deref(), cards).await?;
+            drop(turn);
+            match claimed {
+                Claimed::Ours(drive) => drive,
+                Claimed::Not(rested) => {
+                    return Ok(Acted::Done(Done {
+                        claimed: true,
+                        rested,
+                    }));
+                }
             }
-        },
+        }
     };
     Ok(match drive.drive(&stop).await {
         Driven::Ended | Driven::Dropped => Acted::Done(Done {

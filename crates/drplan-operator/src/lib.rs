@@ -28,6 +28,7 @@ pub mod says;
 pub mod shutdown;
 pub mod store;
 pub mod trigger;
+pub mod turns;
 pub mod watch;
 pub mod workflows;
 pub mod written;

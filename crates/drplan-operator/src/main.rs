@@ -18,6 +18,7 @@ use drplan_operator::{
     operator::{self, Reach},
     options::{Command, Options, RunOptions},
     shutdown,
+    turns::Turns,
 };
 
 fn main() -> ExitCode {
@@ -76,11 +77,13 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
         async move { contact.keep_probing(client).await }
     });
     let instance = instance();
-    let events = EventQueue::start(client.clone(), instance.clone());
+    let turns = Turns::default();
+    let events = EventQueue::start(client.clone(), instance.clone(), turns.clone());
     let reach = Reach {
         client,
         contact,
         events: events.clone(),
+        turns,
         readiness,
         metrics,
         webhooks,

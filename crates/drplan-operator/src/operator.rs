@@ -27,6 +27,7 @@ use crate::{
     queue::WorkQueue,
     reviews::Reviews,
     store::{Store, StoreError},
+    turns::Turns,
     watch, workflows,
 };
 
@@ -46,6 +47,8 @@ pub struct Reach {
     pub contact: Contact,
     /// Where events go.
     pub events: EventQueue,
+    /// To whom the events yield.
+    pub turns: Turns,
     /// Where it says that its caches are warm.
     pub readiness: Readiness,
     /// Where it is asked for metrics.
@@ -62,12 +65,13 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
         client,
         contact,
         events,
+        turns,
         readiness,
         metrics,
         webhooks,
         instance,
     } = reach;
-    let context = Arc::new(context(options, client, contact, events));
+    let context = Arc::new(context(options, client, contact, events, turns));
     let admission =
         webhooks.map(|listener| Admission::start(listener, &options.webhook, &context, readiness.clone()));
     // Until the end of the drain: that is when somebody wants to see what is left.
@@ -116,7 +120,13 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
     }
 }
 
-fn context(options: &RunOptions, client: Client, contact: Contact, events: EventQueue) -> Context {
+fn context(
+    options: &RunOptions,
+    client: Client,
+    contact: Contact,
+    events: EventQueue,
+    turns: Turns,
+) -> Context {
     let duration = |duration: GoDuration| Duration::from_millis(duration.as_millis());
     let settings = Settings {
         namespaces: options.namespaces.clone(),
@@ -157,6 +167,7 @@ fn context(options: &RunOptions, client: Client, contact: Contact, events: Event
             true => Leadership::elected(),
         },
         plan_locks: PlanLocks::default(),
+        turns,
         running_places: Arc::new(Semaphore::new(settings.max_running)),
         http_places: Arc::new(Semaphore::new(settings.max_http)),
         settings,

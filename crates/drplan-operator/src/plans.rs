@@ -51,7 +51,7 @@ async fn bring_up_to_date(context: &Context, entry: &PlanEntry) -> Result<(), St
     set_phase(context, entry, &mut status).await;
     let mut meta = entry.meta.clone();
     if status != *before {
-        meta = context.stores.plans.put_status(&meta, &status).await?.metadata;
+        meta = context.stores.plans.put_status(&meta, &status).await?;
     }
     if let Some(note) = stale {
         context.events.push(note);

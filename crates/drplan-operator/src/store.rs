@@ -1,14 +1,15 @@
 //! Reads and writes of our kinds: every write names the version it changes, every request ends.
 
-use std::{fmt, future::Future, time::Duration};
+use std::{borrow::Cow, fmt, future::Future, time::Duration};
 
+use http::{HeaderValue, header::ACCEPT};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Client, Resource,
-    api::{Patch, PatchParams},
-    core::NamespaceResourceScope,
+    api::{Patch, PatchParams, PostParams, Request},
+    core::{NamespaceResourceScope, request::Error as RequestError},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -16,6 +17,10 @@ use crate::metrics::{Kind, Metrics};
 
 /// The field manager of our own records.
 const FIELD_MANAGER: &str = "drplan-operator";
+
+/// What to accept where the object is known and only its metadata are not. The API server then neither encodes the rest
+/// nor sends it.
+pub const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
 /// How long one request may take. The API server's own limit is 60 s; a request that takes a tenth of that has lost
 /// its connection far more often than it succeeds.
@@ -160,53 +165,144 @@ where
         }
     }
 
-    /// Replaces the status if the object still has `version`. Returns the object as written.
+    /// Replaces the status if the object still has the version of `meta`. Returns the metadata as written.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn put_status(&self, meta: &ObjectMeta, status: &impl Serialize) -> Result<K, StoreError> {
-        let patch = vec![json!({"op": "add", "path": "/status", "value": status})];
-        self.patch_status(meta, patch).await
+    pub async fn put_status(
+        &self,
+        meta: &ObjectMeta,
+        status: &impl Serialize,
+    ) -> Result<ObjectMeta, StoreError> {
+        let (namespace, name) = names(meta);
+        let object = StatusOf {
+            api_version: K::api_version(&()),
+            kind: K::kind(&()),
+            metadata: Identity {
+                name,
+                namespace,
+                uid: meta.uid.as_deref(),
+                resource_version: meta.resource_version.as_deref(),
+            },
+            status,
+        };
+        let text = serde_json::to_vec(&object).map_err(unwritable)?;
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let request = self
+            .request(namespace)
+            .replace_subresource("status", name, &params, text);
+        self.status_written(request).await
     }
 
-    /// Applies JSON patch operations to the status if the object still has the version of `meta`.
+    /// Applies JSON patch operations to the status if the object still has the version of `meta`. Returns the metadata
+    /// as written.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn patch_status(&self, meta: &ObjectMeta, mut operations: Vec<Value>) -> Result<K, StoreError> {
+    pub async fn patch_status(
+        &self,
+        meta: &ObjectMeta,
+        mut operations: Vec<Value>,
+    ) -> Result<ObjectMeta, StoreError> {
         // A patch that carries a resourceVersion is a compare-and-swap.
         let version =
             json!({"op": "replace", "path": "/metadata/resourceVersion", "value": meta.resource_version});
         operations.insert(0, version);
         let (namespace, name) = names(meta);
-        let patch: Patch<Value> =
-            Patch::Json(serde_json::from_value(Value::Array(operations)).map_err(|error| {
-                StoreError::Refused {
-                    code: 0,
-                    message: error.to_string(),
-                }
-            })?);
+        let operations = serde_json::from_value(Value::Array(operations)).map_err(unwritable)?;
+        let patch: Patch<Value> = Patch::Json(operations);
+        let request = self
+            .request(namespace)
+            .patch_subresource("status", name, &parameters(), &patch);
+        self.status_written(request).await
+    }
+
+    /// Merges `metadata` into the object's if it still has the version of `meta`. Returns the metadata as written.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn merge_metadata(
+        &self,
+        meta: &ObjectMeta,
+        mut metadata: Value,
+    ) -> Result<ObjectMeta, StoreError> {
+        metadata["resourceVersion"] = json!(meta.resource_version);
+        metadata["uid"] = json!(meta.uid);
+        let (namespace, name) = names(meta);
+        let patch = Patch::Merge(json!({ "metadata": metadata }));
+        let request = self.request(namespace).patch(name, &parameters(), &patch);
+        self.written(request).await
+    }
+
+    /// [`Self::written`], of a status: counted.
+    async fn status_written(
+        &self,
+        request: Result<http::Request<Vec<u8>>, RequestError>,
+    ) -> Result<ObjectMeta, StoreError> {
         let asked = Instant::now();
-        let outcome = bounded(self.api(namespace).patch_status(name, &parameters(), &patch)).await;
+        let outcome = self.written(request).await;
         let failure = outcome.as_ref().err();
         self.metrics.status_written(self.label, asked.elapsed(), failure);
         outcome
     }
 
-    /// Merges `metadata` into the object's if it still has the version of `meta`. Returns the object as written.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn merge_metadata(&self, meta: &ObjectMeta, mut metadata: Value) -> Result<K, StoreError> {
-        metadata["resourceVersion"] = json!(meta.resource_version);
-        metadata["uid"] = json!(meta.uid);
-        let (namespace, name) = names(meta);
-        let patch = Patch::Merge(json!({ "metadata": metadata }));
-        bounded(self.api(namespace).patch(name, &parameters(), &patch)).await
+    /// Sends a write and asks for no more than metadata in return: the rest is what was sent.
+    async fn written(
+        &self,
+        request: Result<http::Request<Vec<u8>>, RequestError>,
+    ) -> Result<ObjectMeta, StoreError> {
+        let mut request = request.map_err(unwritable)?;
+        request
+            .headers_mut()
+            .insert(ACCEPT, HeaderValue::from_static(METADATA_ONLY));
+        let answer: Answer = bounded(self.client.request(request)).await?;
+        Ok(answer.metadata)
+    }
+
+    fn request(&self, namespace: &str) -> Request {
+        Request::new(K::url_path(&(), Some(namespace)))
     }
 
     fn api(&self, namespace: &str) -> Api<K> {
         Api::namespaced(self.client.clone(), namespace)
+    }
+}
+
+/// An object as far as a write of its status needs it: the API server keeps everything else as it is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusOf<'a, S> {
+    api_version: Cow<'a, str>,
+    kind: Cow<'a, str>,
+    metadata: Identity<'a>,
+    status: &'a S,
+}
+
+/// Which object, in which version.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity<'a> {
+    name: &'a str,
+    namespace: &'a str,
+    uid: Option<&'a str>,
+    resource_version: Option<&'a str>,
+}
+
+/// What an answer is read for.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    metadata: ObjectMeta,
+}
+
+/// What cannot be sent at all.
+fn unwritable(error: impl fmt::Display) -> StoreError {
+    StoreError::Refused {
+        code: 0,
+        message: error.to_string(),
     }
 }
 

@@ -16,16 +16,17 @@ mod writes;
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::control_plane::{ControlPlane, Options};
 use crate::namespace::TestNamespace;
 use crate::operator::operator_crds;
 
-use figures::{head, row};
+use crowd::{Demand, Wanted};
+use figures::{demanded, head, row};
 
-/// How many plans of 20 actions begin at once, one crowd after another.
-const CROWDS: [usize; 4] = [1, 10, 100, 500];
-
-/// Measures and prints the tables. `DRPLAN_BENCH` names parts to measure, separated by commas; all without it.
+/// Measures and prints the tables. `DRPLAN_BENCH` names parts to measure, separated by commas; all without it. A crowd
+/// is a part of its own as well: `crowd-100`.
 ///
 /// # Errors
 ///
@@ -33,83 +34,140 @@ const CROWDS: [usize; 4] = [1, 10, 100, 500];
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]
 pub async fn run() -> anyhow::Result<()> {
     let crds = tokio::task::spawn_blocking(operator_crds).await??;
-    let control_plane = ControlPlane::start(Options::default().with_crds(crds)).await?;
     let parts = std::env::var("DRPLAN_BENCH").unwrap_or_default();
     let wanted = |part: &str| parts.is_empty() || parts.split(',').any(|wanted| wanted == part);
+    let begun = Instant::now();
 
-    if wanted("steps") {
-        let alone = async |t: &TestNamespace| {
-            t.start_operator().await?;
-            println!("{}", head());
-            let steps = steps::steps(t).await?;
-            println!("{}", row("one status write: the unit", "-", &steps.unit));
-            let of = |figures: &figures::Figures| figures.in_units_of(&steps.unit);
-            let next = format!("1.5 units; here {:.2}", of(&steps.next));
-            println!(
-                "{}",
-                row("action called -> next action called", &next, &steps.next)
-            );
-            let first = format!("6 units; here {:.2}", of(&steps.first));
-            println!(
-                "{}",
-                row("execution created -> first action called", &first, &steps.first)
-            );
-            let visible = steps::status_lag(t).await?;
-            println!(
-                "{}",
-                row("answer of the site -> visible in the status", "100 ms", &visible)
-            );
-            let cancels = steps::cancels(t).await?;
-            println!(
-                "{}",
-                row(
-                    "cancel annotated -> Cancelling visible",
-                    "1 s",
-                    &cancels.cancelling
-                )
-            );
-            println!(
-                "{}",
-                row("last answer -> Cancelled visible", "-", &cancels.cancelled)
-            );
-            Ok(())
-        };
-        control_plane.with_namespace("bench", alone).await?;
+    if wanted("steps") || wanted("writes") {
+        let control_plane = ControlPlane::start(Options::default().with_crds(crds.clone())).await?;
+        if wanted("steps") {
+            control_plane.with_namespace("bench", one_at_a_time).await?;
+        }
+        if wanted("writes") {
+            control_plane.with_namespace("bench-writes", counted).await?;
+        }
     }
-    if wanted("writes") {
-        let writes = async |t: &TestNamespace| {
-            t.start_operator().await?;
-            let cost = writes::cost(t).await?;
-            println!(
-                "\nwrites per action {:.2} (1.05), Events per action {:.2}, fixed writes of a run {:.1} (9)",
-                cost.per_action, cost.events_per_action, cost.fixed
-            );
-            Ok(())
-        };
-        control_plane.with_namespace("bench-writes", writes).await?;
-    }
-    if wanted("crowds") {
-        println!("\n{}", crowd::head());
-        let together = crowd::crowd(&control_plane, 10, 3, Duration::from_secs(1)).await?;
-        println!("{}", together.row("actions of 1 s"));
-        for plans in CROWDS {
-            let crowd = crowd::crowd(&control_plane, plans, 20, Duration::ZERO).await?;
-            println!("{}", crowd.row("actions"));
+    let mut head = Some(crowd::head());
+    for crowd in CROWDS {
+        if wanted("crowds") || wanted(&format!("crowd-{}", crowd.plans)) {
+            if let Some(head) = head.take() {
+                println!("\n{head}");
+            }
+            println!("{}", crowd::crowd(crowd, &crds).await?.row());
         }
     }
     if wanted("restart") {
-        let restart = async |t: &TestNamespace| {
-            let restart = stored::restart(t).await?;
-            println!(
-                "\nrestart among {} finished executions: goes on after {:.2} s (2 s), memory {:.0} MB, at most {:.0} MB (64 MB)",
-                stored::STORED,
-                restart.goes_on.as_secs_f64(),
-                restart.usage.resident as f64 / 1e6,
-                restart.usage.resident_max as f64 / 1e6,
-            );
-            Ok(())
-        };
-        control_plane.with_namespace("bench-restart", restart).await?;
+        let control_plane = ControlPlane::start(Options::default().with_crds(crds)).await?;
+        control_plane.with_namespace("bench-restart", restarted).await?;
     }
+    println!("\nmeasured in {} s", begun.elapsed().as_secs());
+    Ok(())
+}
+
+/// What runs at once, one crowd after another.
+const CROWDS: [Wanted; 5] = [
+    Wanted {
+        plans: 10,
+        actions: 3,
+        delay: Duration::from_secs(1),
+        demand: Demand {
+            first: None,
+            done: Some(3.3),
+            events: None,
+            memory: None,
+        },
+    },
+    of_twenty(1, None, None, None, None),
+    of_twenty(10, None, None, None, None),
+    of_twenty(100, Some(2.0), Some(11.0), None, Some(40.0)),
+    of_twenty(500, Some(10.0), Some(30.0), Some(60.0), Some(128.0)),
+];
+
+const fn of_twenty(
+    plans: usize,
+    first: Option<f64>,
+    done: Option<f64>,
+    events: Option<f64>,
+    memory: Option<f64>,
+) -> Wanted {
+    Wanted {
+        plans,
+        actions: 20,
+        delay: Duration::ZERO,
+        demand: Demand {
+            first,
+            done,
+            events,
+            memory,
+        },
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what it is for")]
+async fn one_at_a_time(t: &TestNamespace) -> anyhow::Result<()> {
+    t.start_operator().await?;
+    println!("{}", head());
+    let steps = steps::steps(t).await?;
+    println!("{}", row("one status write: the unit", "-", &steps.unit));
+    let of = |figures: &figures::Figures| figures.in_units_of(&steps.unit);
+    let next = demanded("units", of(&steps.next), 1.5, "");
+    println!(
+        "{}",
+        row("action called -> next action called", &next, &steps.next)
+    );
+    let first = demanded("units", of(&steps.first), 6.0, "");
+    println!(
+        "{}",
+        row("execution created -> first action called", &first, &steps.first)
+    );
+    let millis = |figures: &figures::Figures| figures.percentile(50).as_secs_f64() * 1e3;
+    let visible = steps::status_lag(t).await?;
+    let lag = demanded("median", millis(&visible), 100.0, " ms");
+    println!(
+        "{}",
+        row("answer of the site -> visible in the status", &lag, &visible)
+    );
+    let cancels = steps::cancels(t).await?;
+    let lag = demanded("median", millis(&cancels.cancelling), 1000.0, " ms");
+    println!(
+        "{}",
+        row(
+            "cancel annotated -> Cancelling visible",
+            &lag,
+            &cancels.cancelling
+        )
+    );
+    println!(
+        "{}",
+        row("last answer -> Cancelled visible", "-", &cancels.cancelled)
+    );
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what it is for")]
+async fn counted(t: &TestNamespace) -> anyhow::Result<()> {
+    t.start_operator().await?;
+    let cost = writes::cost(t).await?;
+    println!(
+        "\n{}, {}, Events per action {:.2}",
+        demanded("writes per action", cost.per_action, 1.05, ""),
+        demanded("fixed writes of a run", cost.fixed, 9.0, ""),
+        cost.events_per_action,
+    );
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what it is for")]
+async fn restarted(t: &TestNamespace) -> anyhow::Result<()> {
+    let restart = stored::restart(t).await?;
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    println!(
+        "\nrestart among {} finished executions: {}, {}, {:.0} MB at rest, CPU {:.2} s",
+        stored::STORED,
+        demanded("goes on after", restart.goes_on.as_secs_f64(), 2.0, " s"),
+        demanded("memory", megabytes(restart.usage.resident_max), 64.0, " MB"),
+        megabytes(restart.usage.resident),
+        restart.usage.cpu.as_secs_f64(),
+    );
     Ok(())
 }

@@ -22,7 +22,7 @@ pub struct Outputs {
     pub body_stored_in: Option<String>,
     /// Job: the Job of the newest attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub job_ref: Option<ObjectRef>,
+    pub job_ref: Option<Box<ObjectRef>>,
     /// Job: the exit code of the first container that failed, 0 on success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
@@ -34,13 +34,13 @@ pub struct Outputs {
     pub message_stored_in: Option<String>,
     /// Localization: the object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub localization_ref: Option<ObjectRef>,
+    pub localization_ref: Option<Box<ObjectRef>>,
     /// Subscription: the object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub subscription_ref: Option<ObjectRef>,
+    pub subscription_ref: Option<Box<ObjectRef>>,
     /// KubernetesResource: the object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resource_ref: Option<ObjectRef>,
+    pub resource_ref: Option<Box<ObjectRef>>,
 }
 
 impl Outputs {

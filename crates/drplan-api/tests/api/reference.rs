@@ -9,7 +9,7 @@ mod table;
 
 use std::{collections::BTreeMap, fs};
 
-use drplan_api::{GROUP, VERSION, crds};
+use drplan_api::{GROUP, VERSION, full_crds};
 use serde_json::{Value, json};
 
 use self::{
@@ -104,7 +104,7 @@ fn put(manifest: &mut Value, path: &str, value: &str) {
 }
 
 fn definitions() -> Vec<Value> {
-    crds()
+    full_crds()
         .iter()
         .map(|crd| serde_json::to_value(crd).unwrap())
         .collect()

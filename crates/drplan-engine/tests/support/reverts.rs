@@ -119,7 +119,7 @@ impl Player {
             &outputs.subscription_ref,
             &outputs.resource_ref,
         ];
-        let object: Option<&ObjectRef> = objects.into_iter().flatten().next();
+        let object: Option<&ObjectRef> = objects.into_iter().flatten().map(Box::as_ref).next();
         object?.uid.as_deref()
     }
 

@@ -271,7 +271,7 @@ fn object_of(action: &ActionStatus) -> Option<&ObjectRef> {
     let outputs = &action.outputs;
     let clusternet = outputs
         .localization_ref
-        .as_ref()
-        .or(outputs.subscription_ref.as_ref());
-    clusternet.or(outputs.resource_ref.as_ref())
+        .as_deref()
+        .or(outputs.subscription_ref.as_deref());
+    clusternet.or(outputs.resource_ref.as_deref())
 }

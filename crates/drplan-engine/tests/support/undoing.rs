@@ -98,7 +98,7 @@ impl Shell {
             &outputs.subscription_ref,
             &outputs.resource_ref,
         ];
-        let object: Option<&ObjectRef> = objects.into_iter().flatten().next();
+        let object: Option<&ObjectRef> = objects.into_iter().flatten().map(Box::as_ref).next();
         object?.uid.as_deref()
     }
 

@@ -22,7 +22,10 @@ pub enum Written {
 /// Writes `status` if the object still has the version of `meta`.
 pub async fn write(context: &Context, meta: &ObjectMeta, status: &DRPlanExecutionStatus) -> Written {
     match context.stores.executions.put_status(meta, status).await {
-        Ok(raw) => Written::Stored(Box::new(raw.metadata)),
+        Ok(mut meta) => {
+            meta.managed_fields = None;
+            Written::Stored(Box::new(meta))
+        }
         Err(StoreError::Conflict | StoreError::Gone) => Written::Overtaken,
         Err(error @ (StoreError::Refused { .. } | StoreError::Unanswered { .. })) => Written::InDoubt(error),
     }

@@ -10,6 +10,7 @@ use drplan_engine::{
     ActionIndex, IllegalTransition, Inquiry, Kept, Observed, Run, Step, WaitingOn, advance, derive,
     effect::{ActionEffect, Command},
 };
+use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
     time::Instant,
@@ -20,12 +21,14 @@ use crate::{
     clock::{self, RunClock},
     contact::Gap,
     context::{Context, Settings},
+    events::execution_reference,
     execution::{
         orders::{Orders, is_ordered},
         under_way::{Notice, Performer, UnderWay},
     },
     index::Card,
     record::Record,
+    turns::Turn,
 };
 
 use storing::Persisted;
@@ -51,6 +54,10 @@ pub struct Drive {
     is_stored: bool,
     /// Held while the run lives.
     _place: Option<OwnedSemaphorePermit>,
+    /// The turn for the next write, while it is this run's.
+    turn: Option<Turn>,
+    /// The run, as its events name it.
+    regarding: Arc<ObjectReference>,
     cards: watch::Receiver<Arc<Card>>,
     gaps: watch::Receiver<Gap>,
     under_way: UnderWay,
@@ -82,18 +89,19 @@ pub enum Driven {
 }
 
 impl Drive {
-    /// A run that begins: `status` is its first, not yet stored.
+    /// A run that begins: `status` is its first, not yet stored. It is still its turn to begin.
     pub fn begin(
         context: Arc<Context>,
         record: Record,
         status: DRPlanExecutionStatus,
         run: Run,
         kept: Kept,
-        place: Option<OwnedSemaphorePermit>,
+        (place, turn): (Option<OwnedSemaphorePermit>, Option<Turn>),
         cards: watch::Receiver<Arc<Card>>,
     ) -> Self {
         let mut drive = Self::go_on(context, record, status, Some(run), kept, place, cards);
         drive.is_stored = false;
+        drive.turn = turn;
         drive
     }
 
@@ -115,6 +123,8 @@ impl Drive {
             gaps,
             clock,
             context,
+            turn: None,
+            regarding: execution_reference(&record.meta),
             record,
             status,
             run,
@@ -139,8 +149,11 @@ impl Drive {
     pub async fn drive(mut self, stop: &CancellationToken) -> Driven {
         self.take_orders().await;
         loop {
-            for notice in self.under_way.collect() {
-                self.heed(notice);
+            self.collect();
+            if self.turn.is_none() && self.under_way.has_results() && !self.in_doubt {
+                // A write follows. What comes while its turn is awaited is in it, and nothing is decided before.
+                self.turn = Some(self.context.turns.step().await);
+                self.collect();
             }
             if stop.is_cancelled() {
                 self.under_way.leave_jobs();
@@ -176,7 +189,18 @@ impl Drive {
             };
             let changed = step.status != self.status || !self.is_stored;
             if changed {
-                match self.persist(&step).await {
+                if self.turn.is_none() {
+                    self.turn = Some(self.context.turns.step().await);
+                    if self.under_way.has_arrivals() || !self.context.leadership.leads() {
+                        // One write holds both; or the term has ended meanwhile.
+                        continue;
+                    }
+                }
+                let persisted = self.persist(&step).await;
+                if !step.status.phase.is_terminal() {
+                    self.turn = None;
+                }
+                match persisted {
                     Persisted::Yes => {}
                     Persisted::Overtaken => {
                         self.in_doubt = true;
@@ -189,6 +213,8 @@ impl Drive {
                         continue;
                     }
                 }
+            } else {
+                self.turn = None;
             }
             self.under_way.clear_results();
             if !step.effects.is_empty() && !self.is_proven(&step.effects) {
@@ -217,6 +243,13 @@ impl Drive {
             if !self.in_doubt {
                 self.wait(&step.waiting_on, step.wake_at, stop).await;
             }
+        }
+    }
+
+    /// Takes in what has arrived.
+    fn collect(&mut self) {
+        for notice in self.under_way.collect() {
+            self.heed(notice);
         }
     }
 
@@ -409,6 +442,7 @@ impl Drive {
     /// may claim the run, which the next read shows.
     async fn stand_by(&mut self, stop: &CancellationToken) {
         self.places.clear();
+        self.turn = None;
         let leadership = self.context.leadership.clone();
         let tick = Instant::now() + self.context.settings.reconcile_interval;
         let was_stopping = stop.is_cancelled();
@@ -449,6 +483,7 @@ impl Drive {
 
     /// Waits a little after an API server that did not answer; what arrives meanwhile is kept.
     async fn rest(&mut self, stop: &CancellationToken) {
+        self.turn = None;
         self.places.clear();
         let until = Instant::now() + self.backoff;
         self.backoff = (self.backoff * 2).min(BACKOFF.1);

@@ -56,15 +56,31 @@ pub enum Judged {
 /// # Errors
 /// [`StoreError`] if something cannot be read now.
 pub async fn judge(context: &Context, wish: &RunWish<'_>) -> Result<Judged, StoreError> {
+    let found = context
+        .stores
+        .plans
+        .get(wish.namespace, &wish.request.plan)
+        .await?;
+    judge_plan(context, wish, found.map(PlanEntry::of).as_ref()).await
+}
+
+/// The same, of the plan `entry` as just read; none if it does not exist.
+///
+/// # Errors
+/// [`StoreError`] if something else cannot be read now.
+pub(super) async fn judge_plan(
+    context: &Context,
+    wish: &RunWish<'_>,
+    entry: Option<&PlanEntry>,
+) -> Result<Judged, StoreError> {
     let plan = &wish.request.plan;
-    let Some(raw) = context.stores.plans.get(wish.namespace, plan).await? else {
+    let Some(entry) = entry else {
         let message = format!(
             "plan `{plan}` does not exist in namespace {}; create it",
             wish.namespace
         );
         return Ok(Judged::Missing(message));
     };
-    let entry = PlanEntry::of(raw);
     if entry.plan.as_ref().is_ok_and(|plan| plan.suspend) {
         return Ok(Judged::Refused(Refusal {
             reason: "PlanSuspended",
@@ -75,7 +91,7 @@ pub async fn judge(context: &Context, wish: &RunWish<'_>) -> Result<Judged, Stor
         }));
     }
     match &wish.request.operation {
-        RunOperation::Execute => judge_execute(context, wish, &entry).await,
+        RunOperation::Execute => judge_execute(context, wish, entry).await,
         RunOperation::Revert { .. } => Ok(match target_of(context, wish).await? {
             Some(Err(refusal)) => Judged::Refused(refusal),
             Some(Ok(_)) | None => Judged::Revert,

@@ -101,8 +101,8 @@ impl Orders {
             .await
         {
             Err(_) => true,
-            Ok(raw) => {
-                record.meta = raw.metadata;
+            Ok(meta) => {
+                record.meta = meta;
                 if resume && !std::mem::take(&mut self.resumed) {
                     let message = if has_run {
                         "the execution is not Unknown"

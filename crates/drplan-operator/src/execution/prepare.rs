@@ -11,11 +11,12 @@ use crate::{
     desk::{self, LockAnswer},
     execution::{
         drive::Drive,
-        judge::{Judged, Refusal, RunWish, invalid_plan, judge, target_of},
+        judge::{Judged, Refusal, RunWish, invalid_plan, judge_plan, target_of},
         snapshots,
         start::{Look, Starting, already_ran},
     },
     fault,
+    index::PlanEntry,
     record::{Record, execution_labels, finalizers},
     reviews::{Reviewed, review},
     says,
@@ -57,8 +58,13 @@ impl Starting {
             uid: record.uid(),
             request,
         };
-        match judge(&self.context, &wish).await? {
-            Judged::Execute(compiled) => self.prepare_execute(record, request, *compiled).await,
+        let found = match self.plan_read.take().filter(|(name, _)| *name == request.plan) {
+            Some((_, found)) => found,
+            None => self.context.stores.plans.get(&namespace, &request.plan).await?,
+        };
+        let entry = found.map(PlanEntry::of);
+        match judge_plan(&self.context, &wish, entry.as_ref()).await? {
+            Judged::Execute(compiled) => self.prepare_execute(record, request, *compiled, entry).await,
             Judged::Revert => self.prepare_revert(record, request, &wish).await,
             Judged::Missing(message) => Ok(self.missing(message)),
             Judged::Refused(refusal) => Ok(refusal.into()),
@@ -70,12 +76,13 @@ impl Starting {
         record: &Record,
         request: &Request,
         compiled: Compiled,
+        entry: Option<PlanEntry>,
     ) -> Result<Look, StoreError> {
         let run = Run::new(compiled.snapshot);
         if let Some(look) = self.lacking(record, &run).await {
             return Ok(look);
         }
-        let record = match self.take_lock(record, request).await? {
+        let record = match self.take_lock(record, request, entry).await? {
             Locked::Taken(record) => record,
             Locked::Not(look) => return Ok(look),
         };
@@ -98,7 +105,7 @@ impl Starting {
         request: &Request,
         wish: &RunWish<'_>,
     ) -> Result<Look, StoreError> {
-        let record = match self.take_lock(record, request).await? {
+        let record = match self.take_lock(record, request, None).await? {
             Locked::Taken(record) => record,
             Locked::Not(look) => return Ok(look),
         };
@@ -154,7 +161,12 @@ impl Starting {
     }
 
     /// Marks the execution as started and takes the plan's lock for it.
-    async fn take_lock(&mut self, record: &Record, request: &Request) -> Result<Locked, StoreError> {
+    async fn take_lock(
+        &mut self,
+        record: &Record,
+        request: &Request,
+        found: Option<PlanEntry>,
+    ) -> Result<Locked, StoreError> {
         let (namespace, name) = record.key();
         let record = self.mark_started(record, request).await?;
         let run = desk::Run {
@@ -165,7 +177,7 @@ impl Starting {
             operation: request.operation.name().to_owned(),
             requested_by: record.who(labels::CREATED_BY, &self.context.settings),
         };
-        let look = match desk::lock(&self.context, &run).await? {
+        let look = match desk::lock(&self.context, &run, found).await? {
             LockAnswer::Taken => return Ok(Locked::Taken(Box::new(record))),
             LockAnswer::Busy(other) => Look::Refuse {
                 reason: "PlanBusy",
@@ -196,7 +208,7 @@ impl Starting {
             status,
             run,
             kept,
-            self.place.take(),
+            (self.place.take(), self.turn.take()),
             self.cards.clone(),
         );
         Look::Ready(Box::new(drive))
@@ -213,17 +225,17 @@ impl Starting {
         }
         fault::point("before-metadata").await;
         let executions = &self.context.stores.executions;
-        let mut meta = record.meta.clone();
+        let mut looked_at = record.clone();
         for _ in 0..EDITS_MAX {
             let patch = json!({
                 "annotations": {labels::STARTED_UID: record.uid()},
                 "labels": wanted,
-                "finalizers": finalizers(&meta, true),
+                "finalizers": finalizers(&looked_at.meta, true),
             });
-            match executions.merge_metadata(&meta, patch).await {
-                Ok(raw) => {
+            match executions.merge_metadata(&looked_at.meta, patch).await {
+                Ok(meta) => {
                     fault::point("after-metadata").await;
-                    return Ok(Record::of(raw));
+                    return Ok(Record { meta, ..looked_at });
                 }
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error),
@@ -237,7 +249,7 @@ impl Starting {
             if !newer.asks_the_same_as(record) {
                 return Err(StoreError::Conflict);
             }
-            meta = newer.meta;
+            looked_at = newer;
         }
         Err(StoreError::Conflict)
     }

@@ -123,13 +123,13 @@ pub async fn claim(
     doubt_running_effects(&mut status);
     status.epoch = Some(context.leadership.epoch_after(status.epoch.as_ref()));
     fault::point("before-claim").await;
-    let raw = context
+    let meta = context
         .stores
         .executions
         .put_status(&record.meta, &status)
         .await?;
     fault::point("after-claim").await;
-    record.meta = raw.metadata;
+    record.meta = meta;
     if is_doubted {
         let message = status.message.clone();
         context.events.push(EventNote::execution(
@@ -194,7 +194,7 @@ async fn mark_unreadable(
         outcome => outcome,
     };
     let version = match marked {
-        Ok(raw) => raw.metadata.resource_version,
+        Ok(meta) => meta.resource_version,
         // The API server will not take it either; the event and the log say it.
         Err(StoreError::Refused { message, .. }) => {
             tracing::error!(

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use drplan_api::{DRPlanExecutionStatus, labels, status::ExecutionPhase};
+use drplan_api::{DRPlan, DRPlanExecutionStatus, labels, status::ExecutionPhase};
 use drplan_engine::derive;
 use serde_json::json;
 use tokio::{
@@ -18,9 +18,11 @@ use crate::{
     execution::{drive::Drive, finish, unsupported},
     fault,
     index::{Card, Key},
+    raw::Raw,
     record::{Progress, Record, Recorded, execution_labels},
     says,
     store::StoreError,
+    turns::Turn,
 };
 
 /// How long an execution waits for a plan or workflow that does not exist.
@@ -68,6 +70,8 @@ pub async fn start(
     let mut starting = Starting {
         context: Arc::clone(context),
         place: None,
+        turn: None,
+        plan_read: None,
         missing_since: None,
         lacking_since: None,
         cards: cards.clone(),
@@ -75,6 +79,10 @@ pub async fn start(
     let mut backoff = BACKOFF.0;
     while !stop.is_cancelled() && context.leadership.leads() {
         cards.mark_unchanged();
+        starting.turn = tokio::select! {
+            turn = context.turns.begin() => Some(turn),
+            () = stop.cancelled() => break,
+        };
         let pause = match starting.look(key, uid).await {
             Ok(None) => return Begun::Over(None),
             Ok(Some((record, Look::Over))) => return Begun::Over(record.meta.resource_version),
@@ -87,6 +95,7 @@ pub async fn start(
             },
             Err(error) => after(&error, &mut backoff),
         };
+        starting.turn = None;
         let place = async {
             match starting.place {
                 None => Arc::clone(&context.running_places).acquire_owned().await.ok(),
@@ -119,6 +128,9 @@ fn after(error: &StoreError, backoff: &mut Duration) -> Duration {
 pub(super) struct Starting {
     pub(super) context: Arc<Context>,
     pub(super) place: Option<OwnedSemaphorePermit>,
+    pub(super) turn: Option<Turn>,
+    /// The plan of this name, read live with the execution.
+    pub(super) plan_read: Option<(String, Option<Raw<DRPlan>>)>,
     missing_since: Option<Instant>,
     /// Since when rights are known to be missing.
     pub(super) lacking_since: Option<Instant>,
@@ -128,7 +140,17 @@ pub(super) struct Starting {
 impl Starting {
     /// Reads everything live and decides; none if the execution is gone.
     async fn look(&mut self, key: &Key, uid: &str) -> Result<Option<(Record, Look)>, StoreError> {
-        let found = self.context.stores.executions.get(&key.0, &key.1).await?;
+        // The plan that the execution most likely names is read beside it.
+        let plan = self.cards.borrow().plan().map(str::to_owned);
+        let (context, namespace) = (Arc::clone(&self.context), &key.0);
+        let beside = async {
+            let name = plan?;
+            let read = context.stores.plans.get(namespace, &name).await.ok()?;
+            Some((name, read))
+        };
+        let (found, plan_read) = tokio::join!(self.context.stores.executions.get(&key.0, &key.1), beside);
+        let found = found?;
+        self.plan_read = plan_read;
         let Some(raw) = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else {
             return Ok(None);
         };
@@ -231,10 +253,8 @@ impl Starting {
         }
         let executions = &self.context.stores.executions;
         let patch = json!({"labels": wanted});
-        executions
-            .merge_metadata(&record.meta, patch)
-            .await
-            .map(Record::of)
+        let meta = executions.merge_metadata(&record.meta, patch).await?;
+        Ok(Record { meta, ..record })
     }
 
     /// Writes what was decided. True if the execution has ended by it.
@@ -286,7 +306,7 @@ impl Starting {
         derive(&mut status, now);
         let record = self.label(record).await?;
         fault::point("before-end").await;
-        let raw = self
+        let meta = self
             .context
             .stores
             .executions
@@ -312,7 +332,12 @@ impl Starting {
             "{}",
             status.message
         );
-        finish::finish(&self.context, &Record::of(raw), None).await?;
+        let ended = Record {
+            meta,
+            status: Recorded::Started(Box::new(status)),
+            ..record
+        };
+        finish::finish(&self.context, &ended, None).await?;
         Ok(true)
     }
 }

@@ -1,11 +1,20 @@
 //! Tells what happened in a run: log lines, and events beside them.
 
+use std::sync::Arc;
+
 use drplan_engine::{Announcement, Level};
+use k8s_openapi::api::core::v1::ObjectReference;
 
 use crate::{context::Context, events::EventNote, record::Record};
 
-/// Tells each of `announcements` about the run `record` of `plan`.
-pub(super) fn tell(context: &Context, record: &Record, plan: &str, announcements: &[Announcement]) {
+/// Tells each of `announcements` about the run `record` of `plan`; its events are about `regarding`.
+pub(super) fn tell(
+    context: &Context,
+    record: &Record,
+    regarding: &Arc<ObjectReference>,
+    plan: &str,
+    announcements: &[Announcement],
+) {
     let (namespace, execution) = record.key();
     for told in announcements {
         let path = told.path.as_ref().map(|path| path.as_str());
@@ -32,11 +41,9 @@ pub(super) fn tell(context: &Context, record: &Record, plan: &str, announcements
         }
         if told.event {
             let warning = told.level != Level::Info;
-            context.events.push(EventNote {
-                action: path.map(str::to_owned),
-                attempt,
-                ..EventNote::execution(&record.meta, warning, told.reason, told.message.clone())
-            });
+            let (regarding, message) = (Arc::clone(regarding), told.message.clone());
+            let note = EventNote::about(regarding, warning, told.reason, message);
+            context.events.push(note.of_action(path, attempt));
         }
     }
 }

@@ -291,6 +291,11 @@ impl UnderWay {
         }
     }
 
+    /// Whether something has arrived that is not taken in.
+    pub(super) fn has_arrivals(&self) -> bool {
+        !self.arrivals.1.is_empty()
+    }
+
     /// Takes in what has arrived already.
     pub(super) fn collect(&mut self) -> Vec<Notice> {
         let mut notices = Vec::new();

@@ -9,50 +9,74 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
+use crate::bench::figures::demanded;
 use crate::bench::objects::{apply_plan, execute, looked_at, released};
-use crate::bench::process::{Usage, usage};
+use crate::bench::process::{Work, usage};
 use crate::bench::site::Site;
-use crate::control_plane::ControlPlane;
-use crate::eventually::{Seen, eventually};
+use crate::control_plane::{ControlPlane, Options};
 use crate::namespace::TestNamespace;
 
 /// Requests of the benchmark's own under way at once while it sets up.
 const SETTING_UP: usize = 32;
 
+/// How long Events are waited for, from the first `create`: as long as the demand for 500 plans lets them take.
+const EVENTS_PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at how many Events there are, each of which the API server has to answer.
+const EVENTS_PAUSE: Duration = Duration::from_millis(250);
+
+/// A crowd.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    pub(super) plans: usize,
+    pub(super) actions: usize,
+    /// How long one action takes.
+    pub(super) delay: Duration,
+    pub(super) demand: Demand,
+}
+
+/// What is demanded of a crowd: seconds from the first `create`, and MB of memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Demand {
+    pub(super) first: Option<f64>,
+    pub(super) done: Option<f64>,
+    pub(super) events: Option<f64>,
+    pub(super) memory: Option<f64>,
+}
+
 /// How a crowd of plans fared. Times are from the first `create`.
 #[derive(Debug)]
 pub(super) struct Crowd {
-    pub(super) plans: usize,
-    pub(super) actions: usize,
+    wanted: Wanted,
     /// Until all executions are created: the benchmark's own share.
-    pub(super) created: Duration,
+    created: Duration,
     /// Until the first action of every plan was called.
-    pub(super) first_of_all: Duration,
+    first_of_all: Duration,
     /// Until every execution had ended.
-    pub(super) done: Duration,
-    /// Until every Event was there.
-    pub(super) events: Duration,
-    pub(super) usage: Usage,
-    pub(super) cpu: Duration,
+    done: Duration,
+    /// Until every Event was there, or they were waited for no longer.
+    events: Duration,
+    /// Events that were not there by then.
+    missing: usize,
+    /// What the operator has resident before the first `create`, in bytes.
+    rest: u64,
+    /// The most it ever had.
+    highest: u64,
+    /// From the first `create` to the end of the last execution.
+    work: Work,
 }
 
-/// Runs `plans` plans of `actions` calls that take `delay` each, all at once, with an operator of their own.
-pub(super) async fn crowd(
-    control_plane: &ControlPlane,
-    plans: usize,
-    actions: usize,
-    delay: Duration,
-) -> anyhow::Result<Crowd> {
+/// Runs the plans all at once, with a control plane and an operator of their own.
+pub(super) async fn crowd(wanted: Wanted, crds: &[String]) -> anyhow::Result<Crowd> {
+    let control_plane = ControlPlane::start(Options::default().with_crds(crds.iter().cloned())).await?;
     let measured = std::sync::Mutex::new(None);
     let run = async |t: &TestNamespace| {
-        *measured.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Some(measure(t, plans, actions, delay).await?);
+        *measured.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(measure(t, wanted).await?);
         Ok(())
     };
     control_plane
-        .with_namespace(&format!("crowd-{plans}"), run)
+        .with_namespace(&format!("crowd-{}", wanted.plans), run)
         .await?;
     let measured = measured
         .into_inner()
@@ -60,8 +84,9 @@ pub(super) async fn crowd(
     measured.ok_or_else(|| anyhow::anyhow!("nothing was measured"))
 }
 
-async fn measure(t: &TestNamespace, plans: usize, actions: usize, delay: Duration) -> anyhow::Result<Crowd> {
-    let site = Site::start(delay).await?;
+async fn measure(t: &TestNamespace, wanted: Wanted) -> anyhow::Result<Crowd> {
+    let Wanted { plans, actions, .. } = wanted;
+    let site = Site::start(wanted.delay).await?;
     let operator = t.start_operator().await?;
     let names: Vec<String> = (0..plans).map(|plan| format!("p{plan}")).collect();
     let all = |names: Vec<String>| stream::iter(names.into_iter().map(anyhow::Ok));
@@ -75,7 +100,8 @@ async fn measure(t: &TestNamespace, plans: usize, actions: usize, delay: Duratio
         })
         .await?;
 
-    let before = usage(operator.pid()?)?;
+    let rest = usage(operator.pid()?)?.resident;
+    let before = Work::so_far(&t.control_plane, &operator)?;
     let (begun, clock) = (Instant::now(), Timestamp::now());
     let creating = async {
         all(names.clone())
@@ -95,19 +121,20 @@ async fn measure(t: &TestNamespace, plans: usize, actions: usize, delay: Duratio
         .map(anyhow::Ok)
         .try_for_each_concurrent(SETTING_UP, async |name| released(t, name).await)
         .await?;
+    let work = Work::so_far(&t.control_plane, &operator)?.since(before);
     let done = last_end(t).await?.duration_since(clock);
-    let after = usage(operator.pid()?)?;
-    let wanted = plans * (2 * actions + 4);
-    let events = events(t, wanted).await?;
+    // Two for each action, four for each run of one stage.
+    let missing = missing_events(t, plans * (2 * actions + 4), begun + EVENTS_PATIENCE).await?;
     Ok(Crowd {
-        plans,
-        actions,
+        wanted,
         created,
         first_of_all,
         done: Duration::try_from(done)?,
-        events: events.duration_since(begun),
-        usage: after,
-        cpu: after.cpu.saturating_sub(before.cpu),
+        events: begun.elapsed(),
+        missing,
+        rest,
+        highest: usage(operator.pid()?)?.resident_max,
+        work,
     })
 }
 
@@ -124,41 +151,92 @@ async fn last_end(t: &TestNamespace) -> anyhow::Result<Timestamp> {
     Ok(Timestamp::from_millisecond(last.as_millis())?)
 }
 
-/// Waits until there are `wanted` Events: two for each action, four for each run of one stage.
-async fn events(t: &TestNamespace, wanted: usize) -> anyhow::Result<Instant> {
+/// Waits until there are `wanted` Events, or until `end`. Returns how many there are not.
+async fn missing_events(t: &TestNamespace, wanted: usize, end: Instant) -> anyhow::Result<usize> {
     let api: Api<Event> = t.api();
-    eventually(&format!("{wanted} events"), async || {
+    loop {
         let listed = api.list_metadata(&ListParams::default().limit(1)).await?;
         let more = listed.metadata.remaining_item_count.unwrap_or_default();
         let seen = listed.items.len() + usize::try_from(more).unwrap_or_default();
-        Ok(Seen::when((seen >= wanted).then(Instant::now), || {
-            format!("{seen} of {wanted}")
-        }))
-    })
-    .await
+        if seen >= wanted || Instant::now() >= end {
+            return Ok(wanted.saturating_sub(seen));
+        }
+        sleep(EVENTS_PAUSE).await;
+    }
 }
 
-/// The line above the rows.
+/// The lines above the rows.
 pub(super) fn head() -> String {
+    let columns = [
+        "created",
+        "first",
+        "done",
+        "events",
+        "at rest",
+        "highest",
+        "operator",
+        "API server",
+        "etcd",
+    ];
+    let columns: Vec<String> = columns.iter().map(|column| format!("{column:>10}")).collect();
     format!(
-        "{:<34} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-        "", "created", "first", "done", "events", "memory", "CPU"
+        "{:<28}{:>40}{:>20}{:>30}\n{:<28}{}",
+        "",
+        "",
+        "memory",
+        "CPU until done",
+        "",
+        columns.concat()
     )
 }
 
 impl Crowd {
-    /// One row of the table.
-    pub(super) fn row(&self, what: &str) -> String {
+    /// One row of the table, and under it what is demanded.
+    pub(super) fn row(&self) -> String {
+        let Wanted {
+            plans,
+            actions,
+            delay,
+            demand,
+        } = self.wanted;
+        let actions = match delay.as_secs() {
+            0 => format!("{actions} actions"),
+            seconds => format!("{actions} actions of {seconds} s"),
+        };
         let seconds = |duration: Duration| format!("{:.2} s", duration.as_secs_f64());
-        format!(
-            "{:<34} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            format!("{} plans of {} {what}", self.plans, self.actions),
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let cells = [
             seconds(self.created),
             seconds(self.first_of_all),
             seconds(self.done),
-            seconds(self.events),
-            format!("{:.0} MB", self.usage.resident_max as f64 / 1e6),
-            seconds(self.cpu),
-        )
+            match self.missing {
+                0 => seconds(self.events),
+                missing => format!("{missing} late"),
+            },
+            format!("{:.0} MB", megabytes(self.rest)),
+            format!("{:.0} MB", megabytes(self.highest)),
+            seconds(self.work.operator),
+            seconds(self.work.apiserver),
+            seconds(self.work.etcd),
+        ];
+        let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:>10}")).collect();
+        let row = format!("{:<28}{}", format!("{plans} plans of {actions}"), cells.concat());
+        let events = match self.missing {
+            0 => self.events.as_secs_f64(),
+            _ => f64::INFINITY,
+        };
+        let demands: Vec<String> = [
+            ("first", self.first_of_all.as_secs_f64(), demand.first, " s"),
+            ("done", self.done.as_secs_f64(), demand.done, " s"),
+            ("events", events, demand.events, " s"),
+            ("memory", megabytes(self.highest), demand.memory, " MB"),
+        ]
+        .into_iter()
+        .filter_map(|(what, figure, most, unit)| Some(demanded(what, figure, most?, unit)))
+        .collect();
+        if demands.is_empty() {
+            return row;
+        }
+        format!("{row}\n    {}", demands.join(", "))
     }
 }

@@ -31,6 +31,12 @@ impl Figures {
     }
 }
 
+/// A figure beside what is demanded of it, with the verdict: `what 1.19 of 1.50: met`.
+pub(super) fn demanded(what: &str, figure: f64, most: f64, unit: &str) -> String {
+    let verdict = if figure <= most { "met" } else { "NOT MET" };
+    format!("{what} {figure:.2} of {most}{unit}: {verdict}")
+}
+
 /// One row of the table.
 pub(super) fn row(name: &str, demand: &str, figures: &Figures) -> String {
     let millis = |duration: Duration| format!("{:.1} ms", duration.as_secs_f64() * 1000.0);
@@ -64,5 +70,11 @@ mod tests {
         let millis = |percent| figures.percentile(percent).as_millis();
         assert_eq!((millis(50), millis(99), millis(100)), (100, 198, 200));
         assert_eq!(Figures::default().percentile(99), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_demand_is_met_up_to_its_figure() {
+        assert_eq!(demanded("first", 2.0, 2.0, " s"), "first 2.00 of 2 s: met");
+        assert_eq!(demanded("slope", 1.06, 1.05, ""), "slope 1.06 of 1.05: NOT MET");
     }
 }

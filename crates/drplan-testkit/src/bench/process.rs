@@ -1,8 +1,11 @@
-//! What the operator's process uses, as the kernel counts it.
+//! What processes use, as the kernel counts it.
 
 use std::time::Duration;
 
 use anyhow::Context;
+
+use crate::control_plane::{Component, ControlPlane};
+use crate::operator::OperatorProcess;
 
 /// Memory and time of a process.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +16,38 @@ pub(super) struct Usage {
     pub(super) resident: u64,
     /// Time on the processors.
     pub(super) cpu: Duration,
+}
+
+/// Time on the processors of those who carry a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Work {
+    pub(super) operator: Duration,
+    pub(super) apiserver: Duration,
+    pub(super) etcd: Duration,
+}
+
+impl Work {
+    /// What they have used so far.
+    pub(super) fn so_far(control_plane: &ControlPlane, operator: &OperatorProcess) -> anyhow::Result<Self> {
+        let of = |component| {
+            let pid = control_plane.pid(component).context("a component has ended")?;
+            anyhow::Ok(usage(pid)?.cpu)
+        };
+        Ok(Self {
+            operator: usage(operator.pid()?)?.cpu,
+            apiserver: of(Component::ApiServer)?,
+            etcd: of(Component::Etcd)?,
+        })
+    }
+
+    /// What they have used since `earlier`.
+    pub(super) fn since(self, earlier: Self) -> Self {
+        Self {
+            operator: self.operator.saturating_sub(earlier.operator),
+            apiserver: self.apiserver.saturating_sub(earlier.apiserver),
+            etcd: self.etcd.saturating_sub(earlier.etcd),
+        }
+    }
 }
 
 /// Clock ticks per second of `/proc`: fixed in Linux for programs.

@@ -2,17 +2,23 @@
 
 use anyhow::Context;
 use drplan_api::DRPlanExecution;
-use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt};
+use http::{HeaderValue, header::ACCEPT};
+use kube::api::{PartialObjectMeta, PostParams, Request};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::bench::figures::Figures;
 use crate::bench::objects::object;
 
+/// Where the execution is: not in the operator's namespace.
+const NAMESPACE: &str = "default";
+/// As the operator asks for its answers.
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+
 /// Writes of the status of an execution that no operator acts on: its namespace is not the operator's.
 pub(super) struct Unit {
-    executions: Api<DRPlanExecution>,
+    client: Client,
     name: String,
     version: String,
     status: Value,
@@ -22,12 +28,12 @@ pub(super) struct Unit {
 
 impl Unit {
     /// Of an execution in the namespace `default`, with `status`.
-    pub(super) async fn new(client: kube::Client, name: &str, status: Value) -> anyhow::Result<Self> {
-        let executions = Api::namespaced(client, "default");
+    pub(super) async fn new(client: Client, name: &str, status: Value) -> anyhow::Result<Self> {
+        let executions: Api<DRPlanExecution> = Api::namespaced(client.clone(), NAMESPACE);
         let execution = object(name, json!({"planRef": "none", "operationType": "Execute"}))?;
         let execution: DRPlanExecution = executions.create(&PostParams::default(), &execution).await?;
         Ok(Self {
-            executions,
+            client,
             name: name.to_owned(),
             version: execution.resource_version().context("it has a version")?,
             status,
@@ -36,20 +42,27 @@ impl Unit {
         })
     }
 
-    /// Writes `count` times, as the operator does: by compare-and-swap, the whole status.
+    /// Writes `count` times, as the operator does: by compare-and-swap, the whole status, for an answer of metadata alone.
     pub(super) async fn write(&mut self, count: usize) -> anyhow::Result<()> {
         for _ in 0..count {
             self.written += 1;
             self.status["message"] = format!("write {}", self.written).into();
-            let patch = json!([
-                {"op": "replace", "path": "/metadata/resourceVersion", "value": self.version},
-                {"op": "add", "path": "/status", "value": self.status},
-            ]);
-            let patch = Patch::<Value>::Json(serde_json::from_value(patch)?);
+            let text = serde_json::to_vec(&json!({
+                "apiVersion": DRPlanExecution::api_version(&()),
+                "kind": DRPlanExecution::kind(&()),
+                "metadata": {"name": self.name, "namespace": NAMESPACE, "resourceVersion": self.version},
+                "status": self.status,
+            }))?;
+            let path = DRPlanExecution::url_path(&(), Some(NAMESPACE));
+            let put =
+                Request::new(path).replace_subresource("status", &self.name, &PostParams::default(), text);
+            let mut put = put?;
+            put.headers_mut()
+                .insert(ACCEPT, HeaderValue::from_static(METADATA_ONLY));
             let begun = Instant::now();
-            let written = self
-                .executions
-                .patch_status(&self.name, &PatchParams::default(), &patch)
+            let written: PartialObjectMeta<DRPlanExecution> = self
+                .client
+                .request(put)
                 .await
                 .context("failed to write the status")?;
             self.figures.add(begun.elapsed());

@@ -85,9 +85,9 @@ pub(super) fn object_of(action: &ActionStatus) -> Option<&ObjectRef> {
     let outputs = &action.outputs;
     outputs
         .job_ref
-        .as_ref()
-        .or(outputs.localization_ref.as_ref())
-        .or(outputs.subscription_ref.as_ref())
+        .as_deref()
+        .or(outputs.localization_ref.as_deref())
+        .or(outputs.subscription_ref.as_deref())
 }
 
 /// The UID of [`object_of`].

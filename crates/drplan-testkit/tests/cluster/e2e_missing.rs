@@ -171,7 +171,7 @@ async fn a_plan_heals_when_its_workflow_comes_and_is_not_written_without_need() 
         }
         apply(t, &plan("witness").stage("main", &["flow"])).await?;
         phase_until(&plans(t), "witness", "Ready").await?;
-        writes.clone().name("witness").verb("patch").wait_for(1).await?;
+        writes.clone().name("witness").verb("update").wait_for(1).await?;
         let others: Vec<String> = writes
             .verb("patch")
             .verb("update")

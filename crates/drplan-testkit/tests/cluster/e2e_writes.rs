@@ -64,8 +64,8 @@ async fn a_chain_of_n_calls_costs_n_plus_1_status_writes() -> anyhow::Result<()>
                 "patch drplanexecutions/",
                 "patch drplans/",
                 "patch drplans/",
-                "patch drplans/status",
-                "patch drplans/status",
+                "update drplans/status",
+                "update drplans/status",
             ]
         );
         Ok(())

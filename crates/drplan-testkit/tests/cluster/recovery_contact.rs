@@ -172,7 +172,7 @@ async fn lose_an_answer(t: &TestNamespace, write: &str) -> anyhow::Result<()> {
     let stored = by_operator
         .clone()
         .subresource("status")
-        .verb("patch")
+        .verb("update")
         .code(200)
         .wait_for(1)
         .await?;

@@ -105,6 +105,7 @@ impl Drive {
         tell(
             &self.context,
             &self.record,
+            &self.regarding,
             &self.status.plan,
             &step.announcements,
         );

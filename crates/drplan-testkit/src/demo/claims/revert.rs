@@ -248,7 +248,7 @@ fn is_before(one: &ActionStatus, other: &ActionStatus) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use drplan_api::status::{ObjectRef, Outputs, StageStatus, Undone, UndoneAction, WorkflowExecution};
+    use drplan_api::status::{Outputs, StageStatus, Undone, UndoneAction, WorkflowExecution};
     use jiff::Timestamp;
 
     use super::*;
@@ -263,7 +263,7 @@ mod tests {
             nothing_to_undo: phase == StepPhase::Skipped,
             message: "because".into(),
             outputs: Outputs {
-                job_ref: job.then(ObjectRef::default),
+                job_ref: job.then(Box::default),
                 ..Outputs::default()
             },
             ..ActionStatus::default()

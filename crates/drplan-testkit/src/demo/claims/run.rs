@@ -204,7 +204,7 @@ mod tests {
             phase,
             attempts: 1,
             outputs: Outputs {
-                job_ref,
+                job_ref: job_ref.map(Box::new),
                 ..Outputs::default()
             },
             ..ActionStatus::default()

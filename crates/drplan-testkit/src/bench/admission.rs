@@ -41,6 +41,8 @@ pub(super) async fn admission(t: &TestNamespace) -> anyhow::Result<Admission> {
     let port = free_port()?;
     let launch = t
         .operator_launch()?
+        // Where the shop's Jobs run.
+        .arg("--namespace=production")
         .arg(format!("--webhook-bind=127.0.0.1:{port}"))
         .arg(format!("--webhook-url=https://127.0.0.1:{port}"))
         .arg(format!("--webhook-secret={}/webhook", t.name));

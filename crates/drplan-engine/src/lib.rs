@@ -27,6 +27,7 @@ pub mod parameters;
 mod phases;
 pub mod reading;
 pub mod render;
+mod reserved;
 mod results;
 mod retry;
 pub mod revert;

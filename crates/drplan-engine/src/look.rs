@@ -153,7 +153,11 @@ impl Fold<'_> {
         };
         let action = run.action_identity(at);
         let (manager, _) = field_manager(&run.snapshot.namespace, &run.snapshot.plan, &run.path(at));
+        let recorded = run.reverted_action(at).map(|reverted| &reverted.recorded);
         match (before, marks.filter(|marks| marks.made_by(&action))) {
+            (Before::Present(uid), _) if recorded.is_some_and(|recorded| stood_there(recorded, uid)) => {
+                Some("what stands there was there before it and is left alone")
+            }
             (Before::Absent, _) => Some("what it may have made is not there"),
             (Before::Present(_), None) => Some("what stands there was not made by it and is left alone"),
             (Before::Present(_), Some(marks)) if *and_ours_alone && !marks.managed_only_by(&manager) => {
@@ -195,6 +199,11 @@ impl Fold<'_> {
             (Before::Absent, Some(_)) => true,
             (Before::Present(found), Some(deleted)) => found != deleted,
         };
+        // What an undo finds may have been made by an earlier Revert, whose doubt it resolves.
+        let stood_there = |uid: &str| {
+            let action = action_status(&self.status, at);
+            !identity.is_undo() && action.is_some_and(|action| stood_there(action, uid))
+        };
         match &looked.answer {
             Ok(ObjectOutcome::Found { before, .. }) if is_gone(before) => {
                 let action = self.apply(at, ActionEvent::Succeeded)?;
@@ -206,7 +215,7 @@ impl Fold<'_> {
                 before: Before::Present(uid),
                 marks: Some(marks),
                 ..
-            }) if marks.made_by(&identity) && (is_create || is_ours_alone(marks)) => {
+            }) if marks.made_by(&identity) && (is_create || is_ours_alone(marks)) && !stood_there(uid) => {
                 let uid = uid.clone();
                 let action = self.apply(at, ActionEvent::Succeeded)?;
                 action.created = true;
@@ -235,6 +244,12 @@ impl Fold<'_> {
         }
         self.waiting_on.push(WaitingOn::Look(path));
     }
+}
+
+/// Whether the object with this UID stood there when the intent was recorded: then it is not the action's, whatever it
+/// says of itself.
+fn stood_there(action: &ActionStatus, uid: &str) -> bool {
+    action.before.as_deref() == Some(uid)
 }
 
 /// Whether nobody but one action has written fields of what carries its marks.

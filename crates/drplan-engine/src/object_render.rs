@@ -14,6 +14,7 @@ use crate::{
     graph::ActionIndex,
     object::{Before, Look, ObjectCommand, ObjectDeletion, ObjectWrite, WriteHow, field_manager},
     render::{RenderError, number, plain, yaml},
+    reserved::reserved,
     run::Run,
     sealed::Sealed,
 };
@@ -303,6 +304,10 @@ pub(crate) fn render_resource(
         },
         (Operation::Create | Operation::Apply | Operation::Patch | Operation::Delete, _) => manifest,
     };
+    let writes = resource.operation != Operation::Delete;
+    if let Some(message) = reserved(&body).filter(|_| writes) {
+        return Err(problem(message));
+    }
     let target = ObjectRef {
         api_version: Some(api_version),
         kind: Some(kind),

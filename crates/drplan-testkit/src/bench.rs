@@ -3,6 +3,7 @@
 //! Operators on a real control plane, everything on one machine. It prints and asserts nothing. Figures are told in
 //! units of one status write measured in the same run, since machines differ.
 
+mod admission;
 mod crowd;
 mod figures;
 mod objects;
@@ -55,6 +56,10 @@ pub async fn run() -> anyhow::Result<()> {
             }
             println!("{}", crowd::crowd(crowd, &crds).await?.row());
         }
+    }
+    if wanted("admission") {
+        let control_plane = ControlPlane::start(Options::default().with_crds(crds.clone())).await?;
+        control_plane.with_namespace("bench-admission", admitted).await?;
     }
     if wanted("restart") {
         let control_plane = ControlPlane::start(Options::default().with_crds(crds)).await?;
@@ -154,6 +159,24 @@ async fn counted(t: &TestNamespace) -> anyhow::Result<()> {
         demanded("fixed writes of a run", cost.fixed, 9.0, ""),
         cost.events_per_action,
     );
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what it is for")]
+async fn admitted(t: &TestNamespace) -> anyhow::Result<()> {
+    let measured = admission::admission(t).await?;
+    let millis = |figures: &figures::Figures| figures.percentile(50).as_secs_f64() * 1e3;
+    println!("\namong {} plans\n{}", admission::STORED, head());
+    let demand = demanded("median", millis(&measured.reviewed), 10.0, " ms");
+    println!(
+        "{}",
+        row("review of the shop's plan -> answer", &demand, &measured.reviewed)
+    );
+    println!(
+        "{}",
+        row("plan created (dry run) -> answer", "-", &measured.created)
+    );
+    println!("{}", row("the same without webhooks", "-", &measured.unasked));
     Ok(())
 }
 

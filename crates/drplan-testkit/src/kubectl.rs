@@ -38,6 +38,18 @@ impl Kubectl {
         }
     }
 
+    /// This user's, with nothing but its own rights, for this namespace.
+    ///
+    /// # Errors
+    ///
+    /// When the kubeconfig cannot be written.
+    pub fn of_user(control_plane: &ControlPlane, namespace: &str, user: &str) -> anyhow::Result<Self> {
+        Ok(Self {
+            kubeconfig: control_plane.kubeconfig_for(user, None)?,
+            ..Self::new(control_plane, namespace)
+        })
+    }
+
     /// Where the program is.
     pub fn program(&self) -> &Path {
         &self.program

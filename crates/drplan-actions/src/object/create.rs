@@ -2,7 +2,7 @@
 
 use drplan_engine::{
     effect::{EffectIdentity, Failure, FailureKind},
-    object::{ObjectOutcome, ObjectWrite},
+    object::{Before, ObjectOutcome, ObjectWrite},
 };
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use crate::deadline::Deadline;
 
 /// Creates `object`, or adopts it if this action of this execution made it before, in any attempt.
 ///
+/// What stood there when the intent was recorded is not this action's, whatever it says of itself.
 /// A namesake that is being deleted is waited for until the deadline. A request whose answer is lost is followed by a
 /// look. After the deadline nothing is created, only found.
 pub(super) async fn create(
@@ -23,6 +24,11 @@ pub(super) async fn create(
     let mut object = manifest::placed(object, place)?;
     manifest::mark(&mut object, &write.labels, &write.annotations);
     let what = format!("create {place}");
+    // What an undo finds may have been made by an earlier Revert, whose doubt it resolves.
+    let is_ours = |live: &Live| {
+        let stood_there = matches!(&write.before, Before::Present(uid) if uid == live.uid());
+        live.made_by(identity) && (!stood_there || identity.is_undo())
+    };
     while !deadline.passed() {
         let answer = place
             .post(&object, &write.field_manager, deadline.remaining())
@@ -36,7 +42,7 @@ pub(super) async fn create(
             return Err(refusal.stop(&what));
         }
         let namesake = match place.read(deadline).await {
-            Ok(Some(live)) if live.made_by(identity) => return Ok(created(&live)),
+            Ok(Some(live)) if is_ours(&live) => return Ok(created(&live)),
             Ok(live) => live.filter(|_| exists),
             // Nothing more is known than that it may be there: a repeat adopts it.
             Err(_) if !exists => return Err(refusal.stop(&what)),
@@ -66,7 +72,7 @@ pub(super) async fn create(
         .await
         .map_err(|refusal| refusal.stop(&what))?
     {
-        Some(live) if live.made_by(identity) => Ok(created(&live)),
+        Some(live) if is_ours(&live) => Ok(created(&live)),
         Some(live) => Err(foreign(place, identity, &live).into()),
         None => {
             let message = format!("{place} was never created: the time for it was over");

@@ -101,6 +101,9 @@ impl Player {
         let (before, marks) = match found.split(' ').collect::<Vec<_>>().as_slice() {
             ["absent"] => (Before::Absent, None),
             ["present", uid] => (Before::Present((*uid).to_owned()), None),
+            ["present", uid, "marked", "as", "ours"] => {
+                (Before::Present((*uid).to_owned()), marks(plans::UID, path, &[]))
+            }
             ["present", uid, "of", "another", "run"] => {
                 (Before::Present((*uid).to_owned()), marks("another", path, &[]))
             }

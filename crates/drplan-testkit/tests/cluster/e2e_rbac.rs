@@ -68,7 +68,7 @@ async fn every_example_runs_and_is_undone_with_exactly_the_rights_that_are_print
         for (directory, namespace, plan, _) in ON_A_HUB {
             grant_what_is_printed(hub, directory, namespace, plan).await?;
         }
-        Ok(())
+        the_operator_itself_kept_to_its_own(hub)
     };
     with_hub(
         "printed-rights",
@@ -78,6 +78,44 @@ async fn every_example_runs_and_is_undone_with_exactly_the_rights_that_are_print
         test,
     )
     .await
+}
+
+/// What the operator asked for without impersonating anybody is about its own records alone.
+fn the_operator_itself_kept_to_its_own(hub: &Hub<'_>) -> anyhow::Result<()> {
+    let user = format!("operator:{}", hub.t.name);
+    let asked = hub
+        .t
+        .control_plane
+        .audit()
+        .query()
+        .user(&user)
+        .impersonated("")
+        .entries()?;
+    let asked: BTreeSet<(String, String)> = asked
+        .iter()
+        .filter_map(|entry| {
+            let object = entry.object_ref.as_ref()?;
+            let is_read = matches!(entry.verb.as_str(), "list" | "watch");
+            let verb = if object.resource == "jobs" && is_read {
+                "watch "
+            } else {
+                ""
+            };
+            Some((object.api_group.clone(), format!("{verb}{}", object.resource)))
+        })
+        .collect();
+    let own = [
+        ("", "events"),
+        ("apps", "controllerrevisions"),
+        ("authorization.k8s.io", "subjectaccessreviews"),
+        ("batch", "watch jobs"),
+        ("dr.bkbcs.tencent.com", "drplanexecutions"),
+        ("dr.bkbcs.tencent.com", "drplans"),
+        ("dr.bkbcs.tencent.com", "drworkflows"),
+    ];
+    let own = own.map(|(group, resource)| (group.to_owned(), resource.to_owned()));
+    assert_eq!(asked, own.into());
+    Ok(())
 }
 
 /// Applies an example without its own rights, grants those that are printed, runs it and undoes it.

@@ -331,7 +331,7 @@ async fn assert_succeeds(t: &TestNamespace, name: &str, calls: usize) -> anyhow:
 }
 
 /// Lets nothing through for so long.
-async fn silence(proxy: &Proxy, length: Duration) -> anyhow::Result<()> {
+pub(crate) async fn silence(proxy: &Proxy, length: Duration) -> anyhow::Result<()> {
     proxy.set(ProxyMode::Hang(Direction::Both)).await?;
     tokio::time::sleep(length).await;
     proxy.set(ProxyMode::Pass).await
@@ -340,7 +340,7 @@ async fn silence(proxy: &Proxy, length: Duration) -> anyhow::Result<()> {
 /// The user of operators behind a proxy.
 const PROXIED: &str = "proxied";
 
-async fn behind_a_proxy(t: &TestNamespace) -> anyhow::Result<(OperatorLaunch, Proxy)> {
+pub(crate) async fn behind_a_proxy(t: &TestNamespace) -> anyhow::Result<(OperatorLaunch, Proxy)> {
     let proxy = Proxy::to_api_server(&t.control_plane).await?;
     let kubeconfig = proxy.kubeconfig_for(&t.control_plane, PROXIED, Some("system:masters"))?;
     Ok((t.operator_launch()?.kubeconfig(kubeconfig), proxy))

@@ -1,13 +1,16 @@
 //! Who did it.
 
-use drplan_testkit::{Answer as SiteAnswer, TestNamespace};
+use std::time::Duration;
+
+use drplan_testkit::{Answer as SiteAnswer, Seen, TestNamespace, eventually, free_port};
 use kube::Client;
 use serde_json::Value;
 
 use super::{annotate_as, create_as, launch, start, unregister};
 use crate::fixtures::{
-    apply_plan, event, execution, execution_until, execution_where, ours, plans, post, released, text,
+    apply_plan, event, events, execution, execution_until, execution_where, ours, plans, post, released, text,
 };
+use crate::recovery_contact::{behind_a_proxy, silence};
 use crate::shared;
 
 /// An annotation of ours and its value; none takes it off.
@@ -214,4 +217,53 @@ async fn nobody_writes_another_name_than_their_own_with_and_without_webhooks() -
         unregister(t).await
     };
     control_plane.with_namespace("admission-forge", test).await
+}
+
+#[tokio::test]
+async fn who_resumed_is_told_each_time_anew() -> anyhow::Result<()> {
+    let control_plane = shared().await?;
+    let test = async |t: &TestNamespace| {
+        let (alice, bob) = (person(t, "alice").await?, person(t, "bob").await?);
+        t.stand_in.script("/held", [SiteAnswer::ok().held()]);
+        apply_plan(t, "shop", &[post("call", &t.stand_in.url("/held"))]).await?;
+        let (proxied, proxy) = behind_a_proxy(t).await?;
+        let launch = super::with_webhooks(proxied, free_port()?)
+            .arg(format!("--webhook-secret={}/webhook", t.name))
+            .arg("--partition-timeout=3s");
+        t.launch_operator(launch).await?.ready().await?;
+        super::asked(t).await?;
+        assert_eq!(
+            create_as(&alice, &t.name, &execution("run", "shop")).await?.code,
+            201
+        );
+        t.stand_in.wait_for("/held", 1).await?;
+        for (who, name) in [(&alice, "alice"), (&bob, "bob")] {
+            silence(&proxy, Duration::from_secs(5)).await?;
+            execution_until(t, "run", "Unknown").await?;
+            let resume = [("resume", Some("true"))];
+            assert_eq!(
+                annotate_as(who, &t.name, "DRPlanExecution", "run", &resume)
+                    .await?
+                    .code,
+                200
+            );
+            let running = execution_where(t, "run", "Running, its command taken off", |run| {
+                let is_off = stamp(run, "resume").is_empty() && stamp(run, "resumed-by").is_empty();
+                (is_off && text(run, "/status/phase") == "Running").then(|| run.clone())
+            })
+            .await?;
+            assert_eq!(text(&running, "/status/resumedBy"), name);
+            let told = format!("Execution goes on from Unknown, resumed by {name}");
+            eventually(&told, async || {
+                let seen = events(t, "run").await?;
+                let found = seen.iter().any(|event| event.ends_with(&told));
+                Ok(Seen::when(found.then_some(()), || format!("{seen:?}")))
+            })
+            .await?;
+        }
+        t.stand_in.release("/held");
+        execution_until(t, "run", "Succeeded").await?;
+        unregister(t).await
+    };
+    control_plane.with_namespace("admission-resume", test).await
 }

@@ -58,12 +58,11 @@ impl Grantee<'_> {
             namespaces.extend(before.into_iter().flatten());
         }
         let has = |flag: &str| launch.args.iter().any(|arg| arg == flag);
+        let has_webhooks = launch.args.iter().any(|arg| arg.starts_with("--webhook-bind="))
+            || launch.env.iter().any(|(name, _)| name == "WEBHOOK_BIND");
         let chart = Chart::in_namespace(self.own)
             .with(format!("namespaces={}", json!(namespaces)))
-            .with(format!(
-                "webhook.enabled={}",
-                launch.args.iter().any(|arg| arg.starts_with("--webhook-bind"))
-            ))
+            .with(format!("webhook.enabled={has_webhooks}"))
             .with(format!(
                 "operator.triggerAnnotations={}",
                 has("--trigger-annotations")

@@ -16,12 +16,13 @@ mod object;
 mod sealed;
 mod text;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use drplan_api::status::ObjectRef;
 use drplan_engine::{
     effect::{ActionEffect, Command, EffectIdentity, Failure, FailureKind, Outcome},
     object::{ObjectCommand, ObjectOutcome},
+    rights::{Kind, Served},
 };
 
 use mask::Mask;
@@ -35,6 +36,7 @@ pub use sealed::Opened;
 /// Performs effects of actions. One for the process, shared by all runs.
 #[derive(Clone)]
 pub struct Performer {
+    operator: kube::Client,
     identities: IdentityClients,
     http: HttpCaller,
     jobs: JobWatch,
@@ -53,6 +55,7 @@ impl Performer {
     /// that the engine counts as one is then many.
     pub fn new(base: kube::Client, http: HttpCaller, jobs: JobWatch, relist: Duration) -> Self {
         Self {
+            operator: base.clone(),
             identities: IdentityClients::new(base),
             http,
             jobs,
@@ -175,6 +178,20 @@ impl Performer {
             kinds: self.kinds.clone(),
         };
         object::perform(&access, effect_identity, command).await
+    }
+
+    /// What each of `kinds` is served as, where it is. Asked as the operator itself: what exists is the same for all.
+    ///
+    /// # Errors
+    /// The API server does not answer.
+    pub async fn served(&self, kinds: &[Kind]) -> Result<BTreeMap<Kind, Served>, Failure> {
+        let mut served = BTreeMap::new();
+        for kind in kinds {
+            if let Some(found) = object::served(&self.operator, &self.kinds, kind).await? {
+                served.insert(kind.clone(), found);
+            }
+        }
+        Ok(served)
     }
 
     /// Lets Kubernetes delete the ended `job` after `seconds`, written as the action's `field_manager`; to be called once its result is stored.

@@ -29,6 +29,7 @@ use drplan_api::{Time, status::ObjectRef};
 use drplan_engine::{
     effect::{EffectIdentity, Failure, FailureKind},
     object::{ObjectCommand, ObjectOutcome, WriteHow},
+    rights::{Kind, Served},
 };
 use kube::Client;
 
@@ -48,6 +49,30 @@ pub(crate) struct Access {
     /// The identity's client.
     pub(crate) client: Client,
     pub(crate) kinds: Kinds,
+}
+
+/// How long discovery is awaited where nothing but knowledge depends on it.
+const DISCOVERY_TIME: Duration = Duration::from_secs(5);
+
+/// What `kind` is served as; none if it is not.
+pub(crate) async fn served(client: &Client, kinds: &Kinds, kind: &Kind) -> Result<Option<Served>, Failure> {
+    // It becomes part of a path, and the operator is asked whose rights are larger.
+    if !place::is_api_version(&kind.api_version) {
+        return Ok(None);
+    }
+    let target = ObjectRef {
+        api_version: Some(kind.api_version.clone()),
+        kind: Some(kind.kind.clone()),
+        ..ObjectRef::default()
+    };
+    match kinds.find(client, &target, Deadline::after(DISCOVERY_TIME)).await {
+        Ok(found) => Ok(Some(Served {
+            resource: found.resource.plural,
+            namespaced: found.namespaced,
+        })),
+        Err(Stop::NotServed(_)) => Ok(None),
+        Err(Stop::Failed(failure)) => Err(failure),
+    }
 }
 
 /// Why a command ends without an outcome.

@@ -17,6 +17,7 @@ pub mod names;
 pub mod normalise;
 pub mod plan;
 pub mod problem;
+pub mod rights;
 pub mod source;
 #[doc(hidden)]
 pub mod spellings;
@@ -36,6 +37,7 @@ pub use normalise::{
 };
 pub use plan::{DRPlan, DRPlanSpec};
 pub use problem::{Problem, ProblemKind, Problems, Severity};
+pub use rights::{Account, Grant, Right, Verb};
 pub use source::{Source, SourceKey};
 pub use status::{DRPlanExecutionStatus, DRPlanStatus, DRWorkflowStatus};
 pub use time::Time;

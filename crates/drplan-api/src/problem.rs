@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     GROUP, VERSION,
     duration::{DurationError, GoDuration},
+    rights::{Account, Grant, Right},
 };
 
 /// How bad a problem is.
@@ -271,12 +272,43 @@ pub enum ProblemKind {
         /// The bound.
         max: usize,
     },
+    /// Rights that the ServiceAccount of a plan lacks.
+    #[error("{}. Grant what the plan needs there:\n{grant}", lacks(.grant, .missing))]
+    MissingRights {
+        /// Those that are missing.
+        missing: Vec<Right>,
+        /// All that the plan needs wherever one is missing, so that applying it takes nothing away.
+        grant: Box<Grant>,
+    },
     /// Anything else worth telling, reason and remedy in one sentence.
     #[error("{message}")]
     Note {
         /// The sentence.
         message: String,
     },
+}
+
+/// Rights that a message names; the rest is counted.
+const MISSING_NAMED_MAX: usize = 8;
+/// Bytes of manifests in one line; for more the line names the command that prints them.
+const GRANT_LINE_BYTES_MAX: usize = 3 * 1024;
+
+/// Who lacks what, in one line.
+fn lacks(grant: &Grant, missing: &[Right]) -> String {
+    let Account { namespace, name } = &grant.account;
+    let named: Vec<String> = missing
+        .iter()
+        .take(MISSING_NAMED_MAX)
+        .map(Right::to_string)
+        .collect();
+    let more = match missing.len().saturating_sub(MISSING_NAMED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "ServiceAccount {namespace}/{name} may not {}{more}",
+        named.join(", ")
+    )
 }
 
 /// The complete manifest of a Revert, for a message. `Display` writes YAML of several lines, `{:#}` the same in one.
@@ -352,10 +384,20 @@ pub fn without_controls(text: &str) -> String {
 
 /// A problem in one line; a manifest in it is still one that can be copied and applied.
 pub fn line(problem: &Problem) -> String {
-    let ProblemKind::RevertWithoutTarget { manifest } = &problem.kind else {
+    let message = if let ProblemKind::RevertWithoutTarget { manifest } = &problem.kind {
+        format!("is missing; a Revert names the execution to undo. Write: {manifest:#}")
+    } else if let ProblemKind::MissingRights { missing, grant } = &problem.kind {
+        let manifests = Some(format!("{grant:#}")).filter(|line| line.len() <= GRANT_LINE_BYTES_MAX);
+        let (plan, namespace) = (&grant.plan, &grant.account.namespace);
+        let command = format!("kubectl drplan rbac {plan} -n {namespace} | kubectl apply -f -");
+        let apply = manifests.map_or_else(String::new, |line| format!(", or apply {line}"));
+        format!(
+            "{}. Grant what the plan needs: {command}{apply}",
+            lacks(grant, missing)
+        )
+    } else {
         return without_controls(&problem.to_string());
     };
-    let message = format!("is missing; a Revert names the execution to undo. Write: {manifest:#}");
     let kind = ProblemKind::Note { message };
     let flat = Problem {
         kind,

@@ -14,16 +14,19 @@ mod surprises;
 mod together;
 mod yaml;
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
-use drplan_api::{Problem, ProblemKind, Severity};
+use drplan_api::{
+    Problem, ProblemKind, Severity,
+    canonical::{Plan, Workflow},
+};
 
 pub use self::{
     files::SourceFile,
     report::{json, text},
 };
 use self::{
-    objects::{Found, Kind, Object},
+    objects::{Body, Found, Kind, Object},
     yaml::{Node, Yaml},
 };
 pub(crate) use files::read as read_files;
@@ -94,6 +97,27 @@ pub fn check(files: &[SourceFile], namespace: &str) -> Checked {
     checked.findings.extend(placed);
     checked.findings = in_order(checked.findings);
     checked
+}
+
+/// Something by its namespace and name.
+pub(crate) type Named<T> = BTreeMap<(String, String), T>;
+
+/// The plans and workflows of `files` that can be used; of those written twice the last.
+pub(crate) fn plans_and_workflows(files: &[SourceFile], namespace: &str) -> (Named<Plan>, Named<Workflow>) {
+    let mut objects = Vec::new();
+    for (index, file) in files.iter().enumerate() {
+        read_file(index, file, namespace, &mut objects, &mut Checked::default());
+    }
+    let (mut plans, mut workflows) = (BTreeMap::new(), BTreeMap::new());
+    for object in objects {
+        let key = (object.namespace, object.name);
+        match object.body {
+            Body::Plan(Some(plan)) => drop(plans.insert(key, plan)),
+            Body::Workflow(Some(workflow)) => drop(workflows.insert(key, workflow)),
+            Body::Plan(None) | Body::Workflow(None) | Body::Execution(_) => {}
+        }
+    }
+    (plans, workflows)
 }
 
 fn read_file(

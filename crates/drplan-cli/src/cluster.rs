@@ -4,13 +4,15 @@ use std::{fmt, time::Duration};
 
 use anyhow::{Context, bail};
 use drplan_api::{DRPlan, DRPlanExecution};
+use drplan_engine::rights::{Kind, Served};
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use kube::{
     Api, Client, Config, Resource,
-    api::{ApiResource, DynamicObject},
+    api::{ApiResource, DynamicObject, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
     core::Status,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{options::ClusterOptions, screen::clean};
 
@@ -101,8 +103,48 @@ impl Cluster {
     }
 
     fn objects<K: Resource<DynamicType = ()>>(&self) -> Api<DynamicObject> {
+        self.objects_in::<K>(&self.namespace)
+    }
+
+    /// The objects of a kind in `namespace`, in any shape.
+    pub(crate) fn objects_in<K: Resource<DynamicType = ()>>(&self, namespace: &str) -> Api<DynamicObject> {
         let resource = ApiResource::erase::<K>(&());
-        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
+        Api::namespaced_with(self.client.clone(), namespace, &resource)
+    }
+
+    /// Asks for an access review of this spec.
+    pub(crate) async fn review(&self, spec: &Value) -> kube::Result<SubjectAccessReview> {
+        let review = json!({"metadata": {}, "spec": spec});
+        let review = serde_json::from_value(review).map_err(kube::Error::SerdeError)?;
+        let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
+        reviews.create(&PostParams::default(), &review).await
+    }
+
+    /// What `kind` is served as; none if it is not.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub(crate) async fn served(&self, kind: &Kind) -> anyhow::Result<Option<Served>> {
+        let Kind { api_version, kind } = kind;
+        let list = match api_version.contains('/') {
+            true => answer(self.client.list_api_group_resources(api_version)).await,
+            false => answer(self.client.list_core_api_resources(api_version)).await,
+        };
+        let resources = match list {
+            Ok(list) => list.resources,
+            Err(error) if error.downcast_ref::<Refused>().is_some_and(Refused::is_not_found) => Vec::new(),
+            Err(error) => {
+                return Err(error.context(format!("failed to find the kind {kind} of {api_version}")));
+            }
+        };
+        // Subresources have kinds too.
+        let found = resources
+            .into_iter()
+            .find(|resource| resource.kind == *kind && !resource.name.contains('/'));
+        Ok(found.map(|found| Served {
+            resource: found.name,
+            namespaced: found.namespaced,
+        }))
     }
 
     /// The execution `name`, as JSON.
@@ -127,6 +169,11 @@ impl Cluster {
 pub(crate) struct Refused(Box<Status>);
 
 impl Refused {
+    /// Whether there is no such thing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.0.code == 404
+    }
+
     /// Whether there is an object of that name already.
     pub(crate) fn is_already_exists(&self) -> bool {
         self.0.reason == "AlreadyExists"

@@ -3,6 +3,7 @@
 mod check;
 mod create;
 mod history;
+mod rbac;
 mod revert;
 mod run;
 mod steer;
@@ -27,10 +28,13 @@ pub async fn perform(options: Options) -> anyhow::Result<Exit> {
     {
         return check::check(&options.cluster, files, *recursive, *output);
     }
+    if let Command::Rbac(rights) = &options.command {
+        return rbac::rbac(&options.cluster, rights).await;
+    }
     let cluster = Cluster::connect(&options.cluster).await?;
     match options.command {
-        // Needs no cluster, and is done.
-        Command::Check { .. } => Ok(Exit::Done),
+        // They need no cluster, or not always, and are done.
+        Command::Check { .. } | Command::Rbac(_) => Ok(Exit::Done),
         Command::Run {
             plan,
             name,

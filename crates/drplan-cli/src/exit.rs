@@ -9,7 +9,7 @@ pub enum Exit {
     Done,
     /// It could not do what was asked.
     NotDone,
-    /// `check` found errors.
+    /// `check` found errors, or `rbac --check` missing rights.
     ProblemsFound,
     /// The execution that was watched has Failed.
     Failed,
@@ -29,7 +29,7 @@ Exit codes:
   0    done; an execution that was watched has Succeeded
   1    not done: the API server, a file or an object is missing or refuses
   2    the command line is wrong
-  3    `check` found errors
+  3    `check` found errors, `rbac --check` missing rights
   4    the execution has Failed
   5    the execution was Cancelled
   6    the execution is Unknown and waits for a person

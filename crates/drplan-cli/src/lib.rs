@@ -6,6 +6,7 @@ pub mod command;
 pub mod exit;
 pub mod history;
 pub mod options;
+pub mod rbac;
 mod screen;
 pub mod tree;
 pub mod view;

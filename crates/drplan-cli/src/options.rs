@@ -63,6 +63,13 @@ pub enum Command {
         output: Output,
     },
 
+    /// Print the ServiceAccount, Roles and RoleBindings that a plan needs, for `kubectl apply -f -`
+    ///
+    /// They grant what its actions and undoing them ask for, and nothing else: one Role for each namespace, by names
+    /// where these are known. What only a run tells is left open and said in comments.
+    #[command(after_help = EXIT_CODES)]
+    Rbac(RbacOptions),
+
     /// Start a plan: creates an execution and says how to watch it
     #[command(after_help = EXIT_CODES)]
     Run {
@@ -135,6 +142,31 @@ pub enum Command {
         /// The plan
         plan: String,
     },
+}
+
+/// Which plan, and what to tell of its rights.
+#[derive(Args, Clone, Debug)]
+pub struct RbacOptions {
+    /// The plan; with -f it may be left out where there is only one
+    #[arg(required_unless_present = "files")]
+    pub plan: Option<String>,
+    /// Read the plan and its workflows from these files or directories instead of the cluster, or - for standard input
+    ///
+    /// The plurals of kinds are then guessed, and kinds that are not Kubernetes' own are taken to have a namespace.
+    #[arg(short = 'f', long = "filename", value_name = "FILES")]
+    pub files: Vec<String>,
+    /// Look into directories below, too
+    #[arg(short = 'R', long, requires = "files")]
+    pub recursive: bool,
+    /// The ServiceAccount where the plan names none, as the operator's --default-service-account
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub service_account: String,
+    /// A value that an execution supplies for a parameter; may be repeated
+    #[arg(long = "param", short = 'p', value_name = "NAME=VALUE", value_parser = parameter)]
+    pub params: Vec<(String, String)>,
+    /// Print only what of it the ServiceAccount lacks now; exit code 3 if that is anything
+    #[arg(long, conflicts_with = "files")]
+    pub check: bool,
 }
 
 /// How to print.

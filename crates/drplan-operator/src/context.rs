@@ -16,6 +16,7 @@ use crate::{
     metrics::Metrics,
     queue::WorkQueue,
     raw::Raw,
+    reviews::Reviews,
     store::Store,
     turns::Turns,
 };
@@ -34,6 +35,8 @@ pub struct Context {
     pub performer: Performer,
     /// Events, beside everything else.
     pub events: EventQueue,
+    /// What ServiceAccounts may do.
+    pub reviews: Reviews,
     /// What is counted.
     pub metrics: Metrics,
     /// When the API server last answered.

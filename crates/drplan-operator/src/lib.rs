@@ -22,6 +22,7 @@ pub mod plans;
 pub mod queue;
 pub mod raw;
 pub mod record;
+pub mod reviews;
 pub mod says;
 pub mod shutdown;
 pub mod store;

@@ -24,6 +24,7 @@ use crate::{
     options::RunOptions,
     plans,
     queue::WorkQueue,
+    reviews::Reviews,
     store::{Store, StoreError},
     turns::Turns,
     watch, workflows,
@@ -150,6 +151,7 @@ fn context(
         events,
         contact,
         metrics,
+        reviews: Reviews::default(),
         leadership: match options.election.leader_elect {
             false => Leadership::alone(),
             true => Leadership::elected(),

@@ -2,9 +2,10 @@
 
 use drplan_api::{
     DRPlanStatus, Problems,
+    problem::any_error,
     status::{ExecutionPhase, PlanPhase, set_condition},
 };
-use drplan_engine::{ExecutionSource, PlanSource, WorkflowSource, compile, workflow_keys};
+use drplan_engine::{Compiled, ExecutionSource, PlanSource, Run, WorkflowSource, compile, workflow_keys};
 
 use crate::{
     clock, commands,
@@ -12,6 +13,7 @@ use crate::{
     desk::{EndOf, drop_finalizer, end_of, enter_end, release_stale},
     events::EventNote,
     index::{Key, PlanEntry},
+    reviews::{Reviewed, not_reviewed, review},
     says,
     store::StoreError,
 };
@@ -46,7 +48,7 @@ async fn bring_up_to_date(context: &Context, entry: &PlanEntry) -> Result<(), St
     };
     let mut status = before.clone();
     let stale = check_lock(context, entry, &mut status).await?;
-    set_phase(context, entry, &mut status);
+    set_phase(context, entry, &mut status).await;
     let mut meta = entry.meta.clone();
     if status != *before {
         meta = context.stores.plans.put_status(&meta, &status).await?;
@@ -81,10 +83,12 @@ async fn check_lock(
     Ok(None)
 }
 
-/// The phase and what it rests on.
-fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStatus) {
+/// The phase and what it rests on; left as they are while the API server does not tell of rights.
+async fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStatus) {
     let now = clock::now();
-    let verdict = check(context, entry);
+    let Some(verdict) = check(context, entry).await else {
+        return;
+    };
     let executed = is_executed(context, entry, status);
     let (valid, message) = match &verdict {
         Ok(warnings) => (true, says::problems(warnings)),
@@ -110,8 +114,32 @@ fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStatus) {
     set_condition(&mut status.conditions, "Executed", executed, reason, "", now);
 }
 
-/// The warnings of a plan that can run, or all of its problems.
-fn check(context: &Context, entry: &PlanEntry) -> Result<Problems, Problems> {
+/// The warnings of a plan that can run, or all of its problems; among them rights that its ServiceAccount lacks. None
+/// if these are not known for want of an answer.
+async fn check(context: &Context, entry: &PlanEntry) -> Option<Result<Problems, Problems>> {
+    let compiled = match compiled(context, entry) {
+        Ok(compiled) => compiled,
+        Err(problems) => return Some(Err(problems)),
+    };
+    let mut found: Problems = entry.warnings.iter().cloned().chain(compiled.warnings).collect();
+    let (rights, is_open) = match review(context, &Run::new(compiled.snapshot)).await {
+        Reviewed::Asked(problems) => (Some(problems), false),
+        Reviewed::NotAsked(StoreError::Unanswered { .. }) => (None, true),
+        Reviewed::NotAsked(error) => (Some(vec![not_reviewed(&error)]), true),
+    };
+    let lacks = is_open || rights.iter().flatten().next().is_some();
+    let interval = context.settings.reconcile_interval;
+    if let Some(pause) = context.reviews.look_again(&entry.key(), lacks, interval) {
+        context.queues.plans.push_after(entry.key(), pause);
+    }
+    found.extend(rights?);
+    Some(match any_error(&found) {
+        true => Err(found),
+        false => Ok(found),
+    })
+}
+
+fn compiled(context: &Context, entry: &PlanEntry) -> Result<Compiled, Problems> {
     let plan = entry.plan.as_ref().map_err(Clone::clone)?;
     let (namespace, name) = entry.key();
     let sources = workflow_keys(plan, &namespace).into_iter().map(|key| {
@@ -133,8 +161,7 @@ fn check(context: &Context, entry: &PlanEntry) -> Result<Problems, Problems> {
             .or(context.settings.default_service_account.as_deref()),
         served_namespaces: context.settings.served(),
     };
-    let compiled = compile(&source, &ExecutionSource::default())?;
-    Ok(entry.warnings.iter().cloned().chain(compiled.warnings).collect())
+    compile(&source, &ExecutionSource::default())
 }
 
 /// Whether some successful Execute of the plan exists that is not wholly undone. An end that the history holds counts

@@ -45,7 +45,7 @@ pub use go::BuildError;
 pub use kept::{Kept, Launch};
 pub use kubectl::Kubectl;
 pub use namespace::TestNamespace;
-pub use operator::{OperatorLaunch, OperatorProcess, operator_binary, operator_crds};
+pub use operator::{OperatorLaunch, OperatorProcess, cli_binary, operator_binary, operator_crds};
 pub use port::free_port;
 pub use proxy::{Direction, Proxy, ProxyMode};
 pub use rustix::process::Signal;

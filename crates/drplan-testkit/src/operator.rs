@@ -18,7 +18,7 @@ use crate::eventually::{Seen, eventually};
 use crate::kept::{Kept, Launch};
 use crate::port::free_port;
 
-pub use binary::{operator_binary, operator_crds};
+pub use binary::{cli_binary, operator_binary, operator_crds};
 
 /// How to run an operator.
 #[derive(Debug, Clone)]

@@ -62,7 +62,8 @@ impl fmt::Display for Place {
     }
 }
 
-fn is_api_version(text: &str) -> bool {
+/// Whether `text` is one or two segments of a path.
+pub(super) fn is_api_version(text: &str) -> bool {
     let mut segments = text.split('/');
     segments.by_ref().take(2).all(is_segment) && segments.next().is_none()
 }

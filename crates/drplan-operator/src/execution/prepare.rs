@@ -6,12 +6,14 @@ use drplan_api::{
     Problem, ProblemKind,
     canonical::{Plan, Request, RunOperation},
     labels,
+    problem::any_error,
     status::SnapshotRef,
 };
 use drplan_engine::{
     ExecutionSource, Kept, PlanSource, Run, Snapshot, WorkflowSource, compile, workflow_keys,
 };
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::{
     desk::{self, LockAnswer},
@@ -24,12 +26,16 @@ use crate::{
     fault,
     index::{Key, PlanEntry, WorkflowEntry},
     record::{Record, execution_labels, finalizers},
+    reviews::{Reviewed, review},
     says,
     store::{StoreError, chain},
 };
 
 /// The wait before a look at what is expected to change soon: a command on the plan, a workflow that is missing.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long an execution waits for rights: every API server learns of a Role by a watch of its own, a moment after
+/// it was applied.
+const RIGHTS_PATIENCE: Duration = Duration::from_secs(5);
 /// Edits in a row after which everything is looked at anew.
 const EDITS_MAX: usize = 20;
 
@@ -128,13 +134,16 @@ impl Starting {
             }
             Err(problems) => return Ok(invalid_plan(&request.plan, says::problems(&problems))),
         };
+        let run = Run::new(compiled.snapshot);
+        if let Some(look) = self.lacking(record, &run).await {
+            return Ok(look);
+        }
         let record = match self.take_lock(record, request, Some(entry)).await? {
             Locked::Taken(record) => record,
             Locked::Not(look) => return Ok(look),
         };
         fault::point("before-snapshot").await;
-        let (reference, text) =
-            snapshots::store(&self.context, &record, &compiled.snapshot.to_text()).await?;
+        let (reference, text) = snapshots::store(&self.context, &record, &run.snapshot.to_text()).await?;
         fault::point("after-snapshot").await;
         let snapshot =
             Snapshot::from_text(&text, &reference.sha256).map_err(|error| StoreError::Refused {
@@ -170,8 +179,43 @@ impl Starting {
             Err(refusal) => return Ok(refusal.into()),
         };
         fault::point("after-snapshot").await;
+        if let Some(look) = self.lacking(&record, &run).await {
+            return Ok(look);
+        }
         let kept = snapshots::load_outputs(&self.context, &record, &run.initial_status(), Some(&run)).await?;
         Ok(self.ready(&record, reference, run, kept))
+    }
+
+    /// What follows where actions would fail for want of a right; none if none would, or nobody knows.
+    async fn lacking(&mut self, record: &Record, run: &Run) -> Option<Look> {
+        let problems = match review(&self.context, run).await {
+            Reviewed::Asked(problems) => problems,
+            Reviewed::NotAsked(error) => {
+                let (namespace, execution) = record.key();
+                tracing::warn!(
+                    plan = run.snapshot.plan,
+                    namespace,
+                    execution,
+                    execution_uid = record.uid(),
+                    error = %error,
+                    "the rights of the ServiceAccount were not reviewed; the run tells whether they suffice"
+                );
+                return None;
+            }
+        };
+        if !any_error(&problems) {
+            self.lacking_since = None;
+            return None;
+        }
+        let since = *self.lacking_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < RIGHTS_PATIENCE {
+            return Some(Look::Wait(LOOK_AGAIN));
+        }
+        let plan = &run.snapshot.plan;
+        Some(Look::Refuse {
+            reason: "RightsMissing",
+            message: format!("plan `{plan}` cannot run: {}", says::problems(&problems)),
+        })
     }
 
     /// Marks the execution as started and takes the plan's lock for it.

@@ -73,6 +73,7 @@ pub async fn start(
         turn: None,
         plan_read: None,
         missing_since: None,
+        lacking_since: None,
         cards: cards.clone(),
     };
     let mut backoff = BACKOFF.0;
@@ -131,6 +132,8 @@ pub(super) struct Starting {
     /// The plan of this name, read live with the execution.
     pub(super) plan_read: Option<(String, Option<Raw<DRPlan>>)>,
     missing_since: Option<Instant>,
+    /// Since when rights are known to be missing.
+    pub(super) lacking_since: Option<Instant>,
     pub(super) cards: watch::Receiver<Arc<Card>>,
 }
 

@@ -1,4 +1,4 @@
-//! Builds the operator that is to be tested.
+//! Builds the programs that are to be tested.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ pub fn operator_binary() -> anyhow::Result<PathBuf> {
     let lock = File::create(target.join("operator-build.lock"))?;
     lock.lock()?;
     for _ in 0..TRIES {
-        let copy = take_copy(&build()?, &target.join("testkit"))?;
+        let copy = take_copy(&build("drplan-operator")?, &target.join("testkit"))?;
         if has_fault_points(&copy)? {
             return Ok(built.insert(copy).clone());
         }
@@ -49,7 +49,22 @@ pub fn operator_binary() -> anyhow::Result<PathBuf> {
     bail!("the operator was built again without fault points {TRIES} times in a row")
 }
 
-fn build() -> anyhow::Result<PathBuf> {
+/// Returns the binary of `kubectl drplan`, built by the first call of the process. Blocks.
+///
+/// # Errors
+///
+/// When it cannot be built.
+pub fn cli_binary() -> anyhow::Result<PathBuf> {
+    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(binary) = built.as_ref() {
+        return Ok(binary.clone());
+    }
+    let binary = build("kubectl-drplan")?;
+    Ok(built.insert(binary).clone())
+}
+
+fn build(name: &str) -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
         .current_dir(WORKSPACE)
@@ -57,15 +72,15 @@ fn build() -> anyhow::Result<PathBuf> {
             "build",
             // With the features of dependencies that `cargo test --workspace` has, so that nothing is built twice.
             "--workspace",
-            "--bin=drplan-operator",
             "--features=drplan-operator/fault-points",
         ])
+        .args(["--bin", name])
         .arg("--message-format=json-render-diagnostics")
         .output()
         .context("failed to run cargo")?;
     if !output.status.success() {
         bail!(
-            "failed to build the operator:\n{}",
+            "failed to build {name}:\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
     }
@@ -78,7 +93,7 @@ fn build() -> anyhow::Result<PathBuf> {
         .lines()
         .filter_map(executable)
         .next_back()
-        .context("cargo built no drplan-operator")
+        .with_context(|| format!("cargo built no {name}"))
 }
 
 /// Copies `binary` into `dir` under a name that tells builds apart, and removes the oldest copies.

@@ -13,12 +13,12 @@ use crate::hub::{Hub, Without, with_hub};
 use crate::rights::{Right, until_allowed};
 use crate::shared;
 
-const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+pub(crate) const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
 const FIRST_PLAN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/first-plan");
 
 /// The directories that a hub runs, each with its plan, the plan's namespace and the number of its actions. Some make
 /// objects of the same names: each is undone before the next begins.
-const ON_A_HUB: [(&str, &str, &str, u64); 6] = [
+pub(crate) const ON_A_HUB: [(&str, &str, &str, u64); 6] = [
     ("quick-start", "default", "my-first-plan", 1),
     ("app-failover", "production", "app-dr-plan", 5),
     ("backup-cluster", "production", "failover-to-backup", 3),
@@ -106,7 +106,7 @@ async fn the_first_plan_applies_without_starting_anything_and_runs_to_its_end() 
 }
 
 /// Every manifest in the directory itself, by its file, in the order in which kubectl reads them.
-fn manifests(directory: &str) -> anyhow::Result<Vec<(PathBuf, Value)>> {
+pub(crate) fn manifests(directory: &str) -> anyhow::Result<Vec<(PathBuf, Value)>> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(Path::new(EXAMPLES).join(directory))?
         .map(|entry| Ok(entry?.path()))
         .collect::<anyhow::Result<_>>()?;
@@ -226,6 +226,12 @@ fn user(directory: &str) -> anyhow::Result<Option<String>> {
 
 /// What the Roles of a directory grant: `"create jobs in production"`, with the group of the resource.
 pub(crate) fn granted(directory: &str) -> anyhow::Result<BTreeSet<Right>> {
+    let manifests = manifests(directory)?;
+    Ok(granted_by(manifests.iter().map(|(_, manifest)| manifest)))
+}
+
+/// What these Roles and ClusterRoles grant. Names of objects do not count.
+pub(crate) fn granted_by<'a>(manifests: impl IntoIterator<Item = &'a Value>) -> BTreeSet<Right> {
     let list = |value: &Value| -> Vec<String> {
         let items = value.as_array().into_iter().flatten();
         items
@@ -233,22 +239,22 @@ pub(crate) fn granted(directory: &str) -> anyhow::Result<BTreeSet<Right>> {
             .collect()
     };
     let mut granted = BTreeSet::new();
-    for (_, role) in manifests(directory)? {
-        if role["kind"] != "Role" {
-            continue;
-        }
+    let roles = manifests
+        .into_iter()
+        .filter(|role| matches!(text(role, "/kind"), "Role" | "ClusterRole"));
+    for role in roles {
+        let namespace = text(role, "/metadata/namespace");
         for rule in role["rules"].as_array().into_iter().flatten() {
             for group in list(&rule["apiGroups"]) {
                 for resource in list(&rule["resources"]) {
                     for verb in list(&rule["verbs"]) {
-                        let namespace = text(&role, "/metadata/namespace").to_owned();
-                        granted.insert([verb, group.clone(), resource.clone(), namespace]);
+                        granted.insert([verb, group.clone(), resource.clone(), namespace.to_owned()]);
                     }
                 }
             }
         }
     }
-    Ok(granted)
+    granted
 }
 
 /// Waits until the API server knows of what was granted.
@@ -261,10 +267,19 @@ async fn may_what_it_is_granted(hub: &Hub<'_>, directory: &str) -> anyhow::Resul
 
 /// Compares what the ServiceAccount of a directory asked for with what it is granted: neither more nor less.
 async fn used_its_rights(hub: &Hub<'_>, directory: &str) -> anyhow::Result<()> {
-    let Some(user) = user(directory)? else {
-        return Ok(());
-    };
-    let audit = hub.t.control_plane.audit().query().impersonated(&user);
+    match user(directory)? {
+        Some(user) => used_exactly(hub, &user, granted(directory)?).await,
+        None => Ok(()),
+    }
+}
+
+/// Waits until `user` has asked for everything that it needs and nothing else, and never in vain.
+pub(crate) async fn used_exactly(
+    hub: &Hub<'_>,
+    user: &str,
+    mut needed: BTreeSet<Right>,
+) -> anyhow::Result<()> {
+    let audit = hub.t.control_plane.audit().query().impersonated(user);
     // Why a Job failed is asked only of one that did.
     let explains = |[verb, _, resource, _]: &Right| {
         matches!(
@@ -272,7 +287,6 @@ async fn used_its_rights(hub: &Hub<'_>, directory: &str) -> anyhow::Result<()> {
             ("list", "pods") | ("get", "pods/log")
         )
     };
-    let mut needed = granted(directory)?;
     needed.retain(|right| !explains(right));
     // A watch is entered when it ends.
     eventually(&format!("{user} to have used {needed:?}"), async || {

@@ -7,7 +7,7 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use crate::fixtures::{
-    action_of, apply, apply_plan, create, execution, execution_until, job, plan, post, released, text,
+    apply, apply_plan, create, execution, execution_until, job, plan, post, released, text,
 };
 use crate::shared;
 
@@ -66,17 +66,12 @@ async fn actions_run_as_the_plans_service_account_with_its_rights_and_no_others(
             create(t, &execution(name, name)).await?;
         }
         let ended = execution_until(t, "bare", "Failed").await?;
-        let action = action_of(&ended, "main/bare[0]/work");
-        let message = text(action, "/message");
-        let account = format!("system:serviceaccount:{}:bare", t.name);
-        assert!(
-            message.contains(&account) && message.contains("cannot create"),
-            "{message}"
-        );
-        assert_eq!(action["attempts"], 1, "Forbidden is never retried");
-        assert_eq!(text(&ended, "/status/serviceAccountName"), "bare");
+        let message = text(&ended, "/status/message");
+        let lack = format!("ServiceAccount {0}/bare may not create jobs.batch in {0}", t.name);
+        assert!(message.contains(&lack), "{message}");
 
         execution_until(t, "worker", "Succeeded").await?;
+        assert_eq!(t.stand_in.requests("/call").len(), 1, "of this plan alone");
         let made = t.audit().resource("jobs").verb("create").code(201);
         let worker = format!("system:serviceaccount:{}:worker", t.name);
         let made = made.clone().impersonated(&worker).wait_for(1).await?;
@@ -113,7 +108,7 @@ async fn without_a_service_account_a_plan_runs_as_the_default_one_of_its_namespa
         let ended = execution_until(t, "before", "Failed").await?;
         let message = text(&ended, "/status/message");
         assert!(
-            message.contains(&format!("system:serviceaccount:{}:default", t.name)),
+            message.contains(&format!("ServiceAccount {}/default may not create", t.name)),
             "{message}"
         );
         released(t, "before").await?;

@@ -264,13 +264,16 @@ async fn values_are_read_as_the_plans_account_and_what_is_missing_is_named() -> 
         t.start_operator().await?;
         apply_reader(t).await?;
         let user = format!("system:serviceaccount:{}:dr", t.name);
-        let message = refused(t, "forbidden").await?;
-        assert_eq!(
-            message,
-            format!(
-                "secret:db/head cannot be read: give {user} a Role with the verb get on secrets db in {}",
-                t.name
-            )
+        create(t, &execution("forbidden", "shop")).await?;
+        let forbidden = execution_until(t, "forbidden", "Failed").await?;
+        let message = text(&forbidden, "/status/message");
+        let lack = format!(
+            "may not get configmaps site in {0}, get secrets db in {0}.",
+            t.name
+        );
+        assert!(
+            message.starts_with("RightsMissing: ") && message.contains(&lack),
+            "{message}"
         );
         grant(t, &["secrets", "configmaps"]).await?;
         let message = refused(t, "absent").await?;

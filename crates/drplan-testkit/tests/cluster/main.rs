@@ -22,6 +22,7 @@ mod e2e_namespaces;
 mod e2e_object_states;
 mod e2e_objects;
 mod e2e_places;
+mod e2e_rbac;
 mod e2e_repeated;
 mod e2e_revert;
 mod e2e_secrets;

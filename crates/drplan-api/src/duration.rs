@@ -15,10 +15,10 @@ pub struct GoDuration {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
     /// Not Go's notation.
-    #[error("not a duration; write a number and a unit, such as 30s, 5m or 1h30m")]
+    #[error("is not a duration; write a number and a unit, such as 30s, 5m or 1h30m")]
     Syntax,
     /// Below zero.
-    #[error("negative; write a duration of zero or more, such as 30s")]
+    #[error("is negative; write a duration of zero or more, such as 30s")]
     Negative,
     /// More than 64 bits of nanoseconds, Go's own limit.
     #[error("too long; Go's durations end at about 292 years")]

@@ -24,6 +24,16 @@ pub const STARTED_UID: &str = "dr.bkbcs.tencent.com/started-uid";
 pub const CANCEL: &str = "dr.bkbcs.tencent.com/cancel";
 /// Annotation of executions: `true` asks an Unknown one to go on. Taken off once it is recorded.
 pub const RESUME: &str = "dr.bkbcs.tencent.com/resume";
+/// Annotation of executions: the user who created it, stamped by admission. Never changes.
+pub const CREATED_BY: &str = "dr.bkbcs.tencent.com/created-by";
+/// Annotation of executions: the user who wrote the annotation `cancel`, stamped by admission. Comes and goes with it.
+pub const CANCELLED_BY: &str = "dr.bkbcs.tencent.com/cancelled-by";
+/// Annotation of executions: the user who wrote the annotation `resume`, stamped by admission. Comes and goes with it.
+pub const RESUMED_BY: &str = "dr.bkbcs.tencent.com/resumed-by";
+/// Annotation of plans: the user who wrote the annotation `trigger`, stamped by admission. Comes and goes with it.
+pub const TRIGGERED_BY_USER: &str = "dr.bkbcs.tencent.com/triggered-by-user";
+/// Annotation of plans: who wrote the trigger that is being carried out. Comes and goes with `trigger-accepted`.
+pub const TRIGGER_ACCEPTED_FOR: &str = "dr.bkbcs.tencent.com/trigger-accepted-for";
 /// Annotation of executions that a trigger made: the UID of the plan that carried it.
 pub const TRIGGERED_BY: &str = "dr.bkbcs.tencent.com/triggered-by";
 /// Annotation of plans: `cancel` cancels the execution that runs. `execute` and `revert` create an execution where the

@@ -213,7 +213,7 @@ pub enum ProblemKind {
         workflow: String,
     },
     /// A value that does not convert.
-    #[error("the value of parameter `{parameter}` is not {expected}")]
+    #[error("the value of parameter `{parameter}` is not of its type; write {expected}")]
     NotConvertible {
         /// The parameter.
         parameter: String,

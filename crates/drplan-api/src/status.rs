@@ -24,6 +24,9 @@ pub use plan::{
 /// The format of the records this release writes. A record of another format is never written to.
 pub const FORMAT_VERSION: u32 = 1;
 
+/// Who did what nobody was authenticated for: no webhook was asked, or could be.
+pub const UNKNOWN_USER: &str = "unknown user";
+
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -118,6 +121,12 @@ pub struct DRPlanExecutionStatus {
     /// What it does. Values: Execute, Revert.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub operation_type: String,
+    /// Who created it, as the API server knows them; `unknown user` where no webhook was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
+    /// Who last resumed it from Unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resumed_by: Option<String>,
     /// Actions that have ended, of all, such as `3/22`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub progress: String,
@@ -251,7 +260,7 @@ pub struct Cancellation {
     pub now: bool,
     /// When it was recorded.
     pub time: Time,
-    /// Why, for the message: `by user`, `by deletion`.
+    /// Why, for the message: `by user alice`, `by unknown user`, `by deletion`.
     pub reason: String,
 }
 

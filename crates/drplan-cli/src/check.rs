@@ -8,8 +8,6 @@ mod files;
 mod locate;
 mod objects;
 mod report;
-mod shapes;
-mod stand_ins;
 mod surprises;
 mod together;
 mod yaml;
@@ -112,9 +110,14 @@ pub(crate) fn plans_and_workflows(files: &[SourceFile], namespace: &str) -> (Nam
     for object in objects {
         let key = (object.namespace, object.name);
         match object.body {
-            Body::Plan(Some(plan)) => drop(plans.insert(key, plan)),
+            Body::Plan(reading) => {
+                let is_whole = reading.is_whole();
+                if let Some(plan) = reading.value.filter(|_| is_whole) {
+                    plans.insert(key, plan);
+                }
+            }
             Body::Workflow(Some(workflow)) => drop(workflows.insert(key, workflow)),
-            Body::Plan(None) | Body::Workflow(None) | Body::Execution(_) => {}
+            Body::Workflow(None) | Body::Execution(_) => {}
         }
     }
     (plans, workflows)

@@ -128,7 +128,7 @@ fn plans_are_checked_with_the_workflows_of_the_same_files_and_only_with_them() {
     );
     let together = told(&format!("{plan}{workflow}"));
     assert!(
-        matches!(&together[..], [one] if one.starts_with("6:32 error") && one.contains("not a whole number")),
+        matches!(&together[..], [one] if one.starts_with("6:32 error") && one.contains("write a whole number")),
         "{together:?}"
     );
 }

@@ -46,6 +46,8 @@ pub struct Observed {
     pub cancel: Option<CancelWish>,
     /// A wish to go on from Unknown.
     pub resume: bool,
+    /// Who wished that, where it is known.
+    pub resumed_by: Option<String>,
     /// Milliseconds that the API server did not answer, if that was longer than the partition timeout.
     pub lost_contact_millis: Option<u64>,
     /// HTTP calls that may be sent now.
@@ -92,7 +94,7 @@ pub enum InFlight {
 pub struct CancelWish {
     /// Whether running actions are not awaited.
     pub now: bool,
-    /// `by user`, `execution deleted`, `namespace terminating`, `snapshot lost`.
+    /// `by user alice`, `execution deleted`, `namespace terminating`, `snapshot lost`.
     pub reason: String,
 }
 

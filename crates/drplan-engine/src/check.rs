@@ -212,9 +212,14 @@ fn check_references(
     }
     for ((action, field), position) in &references.outputs {
         if !earlier.iter().any(|known| known.name.as_str() == action) {
+            let known: Vec<&str> = earlier.iter().map(|known| known.name.as_str()).collect();
+            let known = match known.is_empty() {
+                true => "none does".to_owned(),
+                false => format!("those that do: {}", known.join(", ")),
+            };
             report(
                 position,
-                format!("`.outputs.{action}`: no action of that name runs earlier in this workflow"),
+                format!("`.outputs.{action}`: no action of that name runs earlier in this workflow; {known}"),
             );
         } else if let Some(field) = field
             .as_ref()

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use drplan_api::{
     Problem, ProblemKind, Problems,
-    canonical::{ParameterValue, Plan, Stage, Work, Workflow, WorkflowUse},
+    canonical::{
+        Parameter, ParameterType, ParameterValue, Plan, Stage, Work, Workflow, WorkflowFailurePolicy,
+        WorkflowUse,
+    },
     limits::{ACTION_MESSAGE_BYTES_MAX, OUTPUT_TEXTS_BYTES_MAX, RECORD_BYTES_MAX},
     names::too_long_for_label,
     problem::any_error,
@@ -98,15 +101,13 @@ pub fn compile(source: &PlanSource<'_>, execution: &ExecutionSource<'_>) -> Resu
         .into_iter()
         .collect();
     let after = order_stages(&source.plan.stages, &mut problems);
-    let (workflows, positions) = gather_workflows(source, &mut problems);
+    let (mut workflows, positions) = gather_workflows(source, execution.params, &mut problems);
+    let unchecked = workflows.len();
     let mut stages = Vec::new();
     for (index, stage) in source.plan.stages.iter().enumerate() {
         let mut uses = Vec::new();
         for (position, used) in stage.workflows.iter().enumerate() {
             let at = format!("spec.stages[{index}].workflows[{position}]");
-            let Some(workflow) = positions.get(&key_of(used, source.namespace)).copied() else {
-                continue;
-            };
             let layers = [
                 Layer {
                     path: "spec.globalParams".to_owned(),
@@ -124,11 +125,18 @@ pub fn compile(source: &PlanSource<'_>, execution: &ExecutionSource<'_>) -> Resu
                     from_execution: true,
                 },
             ];
+            let workflow = positions[&key_of(used, source.namespace)];
             let spec: &SnapshotWorkflow = &workflows[workflow];
             let label = format!("{}/{}", spec.namespace, spec.name);
-            let resolved = resolve(&spec.spec, &label, &layers, &at, &mut problems);
+            let mut found = Problems::new();
+            let resolved = resolve(&spec.spec, &label, &layers, &at, &mut found);
+            let is_complete = !any_error(&found);
+            // A value of the plan may be wrong for several uses.
+            found.retain(|problem| !problems.contains(problem));
+            problems.extend(found);
             uses.push(SnapshotUse {
-                workflow,
+                // What its templates make of values that are missing is not worth telling.
+                workflow: if is_complete { workflow } else { unchecked },
                 values: resolved.values,
                 sources: resolved.sources,
             });
@@ -141,6 +149,14 @@ pub fn compile(source: &PlanSource<'_>, execution: &ExecutionSource<'_>) -> Resu
         });
     }
     warn_of_unused_values(source, execution, &workflows, &mut problems);
+    let is_whole = !any_error(&problems);
+    if !is_whole {
+        workflows.push(SnapshotWorkflow {
+            namespace: String::new(),
+            name: String::new(),
+            spec: inert(Vec::new()),
+        });
+    }
     let snapshot = Snapshot {
         format_version: FORMAT_VERSION,
         namespace: source.namespace.to_owned(),
@@ -153,9 +169,6 @@ pub fn compile(source: &PlanSource<'_>, execution: &ExecutionSource<'_>) -> Resu
         stages,
         workflows,
     };
-    if any_error(&problems) {
-        return Err(problems);
-    }
     let run = Run::new(snapshot);
     check_values(&run, source.served_namespaces, &mut problems);
     check_size(&run, &mut problems);
@@ -217,33 +230,36 @@ fn order_stages(stages: &[Stage], problems: &mut Problems) -> Vec<Vec<usize>> {
             .map(|index| names[*index].to_owned())
             .collect();
         problems.push(Problem::error("spec.stages", ProblemKind::Cycle { cycle }));
+        // In no order at all the rest can still be looked at.
+        return vec![Vec::new(); stages.len()];
     }
     after
 }
 
-/// Each workflow once, and where it is in that list. One that cannot be used is reported at every use.
+/// Each workflow once, and where it is in that list. One that cannot be used is reported, at its first use; one that
+/// takes every value and does nothing stands in for it, so that the rest can be looked at.
 fn gather_workflows(
     source: &PlanSource<'_>,
+    of_execution: &[ParameterValue],
     problems: &mut Problems,
 ) -> (Vec<SnapshotWorkflow>, BTreeMap<WorkflowKey, usize>) {
     let mut workflows = Vec::new();
     let mut positions = BTreeMap::new();
-    let mut reported = std::collections::BTreeSet::new();
     for (index, stage) in source.plan.stages.iter().enumerate() {
         for (position, used) in stage.workflows.iter().enumerate() {
             let key = key_of(used, source.namespace);
-            if positions.contains_key(&key) || !reported.insert(key.clone()) {
+            if positions.contains_key(&key) {
                 continue;
             }
             let at = format!("spec.stages[{index}].workflows[{position}].workflowRef");
-            if let Some(spec) = usable(source, &key, &at, problems) {
-                positions.insert(key.clone(), workflows.len());
-                workflows.push(SnapshotWorkflow {
-                    namespace: key.0,
-                    name: key.1,
-                    spec,
-                });
-            }
+            let spec =
+                usable(source, &key, &at, problems).unwrap_or_else(|| accepting(source, &key, of_execution));
+            positions.insert(key.clone(), workflows.len());
+            workflows.push(SnapshotWorkflow {
+                namespace: key.0,
+                name: key.1,
+                spec,
+            });
         }
     }
     (workflows, positions)
@@ -277,6 +293,12 @@ fn usable(source: &PlanSource<'_>, key: &WorkflowKey, at: &str, problems: &mut P
             ));
             None
         }
+        Some(WorkflowSource::Invalid(_)) if namespace != source.namespace => {
+            // What is wrong with it is not told to those who may not read it.
+            let message = format!("workflow `{label}` is Invalid; its own status tells what is to be mended");
+            problems.push(Problem::error(at, ProblemKind::Note { message }));
+            None
+        }
         Some(WorkflowSource::Invalid(found)) => {
             problems.extend(
                 found
@@ -308,6 +330,40 @@ fn usable(source: &PlanSource<'_>, key: &WorkflowKey, at: &str, problems: &mut P
             problems.extend(found);
             usable.then(|| workflow.clone())
         }
+    }
+}
+
+/// A workflow that declares every value that `source` or an execution might have for `key`, and does nothing.
+fn accepting(source: &PlanSource<'_>, key: &WorkflowKey, of_execution: &[ParameterValue]) -> Workflow {
+    let uses = source.plan.stages.iter().flat_map(|stage| &stage.workflows);
+    let here = uses.filter(|used| key_of(used, source.namespace) == *key);
+    let values = here
+        .flat_map(|used| &used.params)
+        .chain(&source.plan.global_params)
+        .chain(of_execution);
+    let mut parameters: Vec<Parameter> = Vec::new();
+    for value in values {
+        if !parameters.iter().any(|known| known.name == value.name) {
+            parameters.push(Parameter {
+                name: value.name.clone(),
+                kind: ParameterType::String,
+                required: false,
+                default: None,
+                value_from: None,
+                overridable: true,
+            });
+        }
+    }
+    inert(parameters)
+}
+
+/// A workflow without actions.
+fn inert(parameters: Vec<Parameter>) -> Workflow {
+    Workflow {
+        parameters,
+        failure_policy: WorkflowFailurePolicy::default(),
+        allowed_namespaces: Vec::new(),
+        actions: Vec::new(),
     }
 }
 

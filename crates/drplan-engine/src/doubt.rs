@@ -151,11 +151,12 @@ impl Fold<'_> {
                     .map(|time| time.plus_millis(self.now.millis_since(since.max(time))));
             }
         }
-        self.announce(Announcement::new(
-            Level::Info,
-            "ExecutionResumed",
-            "Execution goes on from Unknown",
-        ));
+        let mut message = "Execution goes on from Unknown".to_owned();
+        if let Some(user) = self.seen.resumed_by.as_ref().filter(|_| self.seen.resume) {
+            message.push_str(&format!(", resumed by {user}"));
+            self.status.resumed_by = Some(user.clone());
+        }
+        self.announce(Announcement::new(Level::Info, "ExecutionResumed", message));
     }
 }
 

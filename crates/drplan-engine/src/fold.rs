@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drplan_api::{
     Time,
     limits::ACTION_MESSAGE_BYTES_MAX,
-    status::{ActionStatus, Cancellation, DRPlanExecutionStatus, ExecutionPhase, StepPhase},
+    status::{ActionStatus, Cancellation, DRPlanExecutionStatus, ExecutionPhase, StepPhase, UNKNOWN_USER},
 };
 
 use crate::{
@@ -87,7 +87,11 @@ impl<'a> Fold<'a> {
                 None => ("Execution", "ExecutionStarted"),
                 Some(_) => ("Revert", "RevertStarted"),
             };
-            let message = format!("{what} started for plan {}", self.status.plan);
+            let mut message = format!("{what} started for plan {}", self.status.plan);
+            let known = |user: &&String| user.as_str() != UNKNOWN_USER;
+            if let Some(user) = self.status.requested_by.as_ref().filter(known) {
+                message.push_str(&format!(", requested by {user}"));
+            }
             self.announce(Announcement::new(Level::Info, reason, message));
         }
     }

@@ -25,6 +25,7 @@ pub mod object;
 mod object_render;
 pub mod parameters;
 mod phases;
+pub mod reading;
 pub mod render;
 mod results;
 mod retry;
@@ -49,6 +50,7 @@ pub use compile::{
 pub use explain::explain;
 pub use graph::ActionIndex;
 pub use kept::{Facts, Kept};
+pub use reading::{Reading, read_execution, read_plan, read_workflow};
 pub use revert::{Reverted, undone_by};
 pub use rights::{Needs, Purpose, Rights, needs};
 pub use run::{Run, action_indices, action_status};

@@ -292,8 +292,8 @@ fn values_that_are_missing_do_not_convert_or_may_not_be_set_are_told_together() 
         .says(&[
             "spec.stages[0].workflows[0]: parameter `must` of workflow `shop/w` is required and has no value; add it \
              to params or globalParams",
-            "spec.globalParams[0].value: the value of parameter `count` is not a whole number of 64 bits, such as 3",
-            "spec.stages[0].workflows[0].params[0].value: the value of parameter `flag` is not true or false",
+            "spec.globalParams[0].value: the value of parameter `count` is not of its type; write a whole number of 64 bits, such as 3",
+            "spec.stages[0].workflows[0].params[0].value: the value of parameter `flag` is not of its type; write true or false",
             "execution: spec.params[0]: parameter `fixed` of workflow `shop/w` may not be set by an execution \
              (overridable: false); set it in the plan",
         ]);
@@ -365,7 +365,7 @@ fn templates_read_only_what_exists() {
         "DRWorkflow shop/w: spec.actions[0].http.url: template: parameter `hots` is not declared; add it to \
          spec.parameters of the workflow (it declares host) (line 1, column 11)",
         "DRWorkflow shop/w: spec.actions[0].http.url: template: `.outputs.second`: no action of that name runs earlier \
-         in this workflow (line 1, column 30)",
+         in this workflow; none does (line 1, column 30)",
         "DRWorkflow shop/w: spec.actions[1].http.url: template: `.outputs.first.status` does not exist; outputs have \
          statusCode, duration, body, jobRef, exitCode, message, localizationRef, subscriptionRef, resourceRef \
          (line 1, column 27)",
@@ -373,7 +373,7 @@ fn templates_read_only_what_exists() {
          .outputs, .planName, .planNamespace, .executionName, .executionUID, .workflowName, .stageName, .timestamp, \
          .executionStartTime (line 1, column 11)",
         "DRWorkflow shop/w: spec.actions[1].rollback.http.url: template: `.outputs.third`: no action of that name runs \
-         earlier in this workflow (line 1, column 45)",
+         earlier in this workflow; those that do: first, second (line 1, column 45)",
     ]);
 }
 
@@ -415,11 +415,11 @@ fn durations_and_numbers_by_template_are_checked_with_the_values() {
     given(simple()).workflow("w", workflow("soon", "0")).says(&[
         &said(
             "timeout",
-            "not a duration; write a number and a unit, such as 30s, 5m or 1h30m",
+            "is not a duration; write a number and a unit, such as 30s, 5m or 1h30m",
         ),
         &said(
             "retryPolicy.interval",
-            "not a duration; write a number and a unit, such as 30s, 5m or 1h30m",
+            "is not a duration; write a number and a unit, such as 30s, 5m or 1h30m",
         ),
         &said(
             "retryPolicy.backoffMultiplier",

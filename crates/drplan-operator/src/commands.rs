@@ -9,7 +9,7 @@ use crate::{
     events::EventNote,
     index::{Key, PlanEntry},
     raw::Raw,
-    record::annotation,
+    record::{annotation, who},
     store::StoreError,
     trigger::{self, Wish},
 };
@@ -77,7 +77,7 @@ pub async fn answer(context: &Context, key: &Key) -> Result<(), StoreError> {
         }
     };
     // As long as the plan carries the command no run of it begins, so the answer holds whatever else is edited.
-    let off = json!({labels::TRIGGER: null});
+    let off = json!({labels::TRIGGER: null, labels::TRIGGERED_BY_USER: null});
     let same = |newer: &PlanEntry| annotation(&newer.meta, labels::TRIGGER) == Some(command);
     annotate(context, &plan, &off, same).await?;
     if let Some(answer) = answer {
@@ -111,7 +111,10 @@ pub async fn annotate(
     for _ in 0..EDITS_MAX {
         let patch = json!({"annotations": annotations});
         match plans.merge_metadata(&latest.meta, patch).await {
-            Ok(meta) => return Ok(Some(PlanEntry { meta, ..latest })),
+            Ok(meta) => {
+                latest.meta = meta;
+                return Ok(Some(latest));
+            }
             Err(StoreError::Conflict) => {}
             Err(error) => return Err(error),
         }
@@ -150,7 +153,12 @@ pub async fn cancel(context: &Context, plan: &PlanEntry) -> Result<Option<Answer
         .ok()
         .and_then(|status| status.current_execution.as_ref());
     if let Some(current) = current
-        && ask_to_end(context, &current.namespace, &current.name, &current.uid).await?
+        && ask_to_end(
+            context,
+            (&current.namespace, &current.name, &current.uid),
+            &who(&plan.meta, labels::TRIGGERED_BY_USER, &context.settings),
+        )
+        .await?
     {
         return Ok(None);
     }
@@ -158,15 +166,14 @@ pub async fn cancel(context: &Context, plan: &PlanEntry) -> Result<Option<Answer
     Ok(Some(Answer::warning("NothingToCancel", message)))
 }
 
-/// Writes `cancel=true` on an execution. False if there is none with that UID, or it has ended.
+/// Writes `cancel=true` on an execution, given by namespace, name and UID, in the name of `user`. False if there is none with that UID, or it has ended.
 ///
 /// # Errors
 /// [`StoreError`], never `Conflict`.
 pub async fn ask_to_end(
     context: &Context,
-    namespace: &str,
-    name: &str,
-    uid: &str,
+    (namespace, name, uid): (&str, &str, &str),
+    user: &str,
 ) -> Result<bool, StoreError> {
     let executions = &context.stores.executions;
     let found = executions.get(namespace, name).await?;
@@ -178,7 +185,7 @@ pub async fn ask_to_end(
     };
     let running = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid) && !ended(&raw.status));
     let Some(raw) = running else { return Ok(false) };
-    let patch = json!({"annotations": {labels::CANCEL: "true"}});
+    let patch = json!({"annotations": {labels::CANCEL: "true", labels::CANCELLED_BY: user}});
     match executions.merge_metadata(&raw.metadata, patch).await {
         // Another writer came between; the command is still there and is answered again.
         Err(StoreError::Conflict) => Err(StoreError::Unanswered {

@@ -78,7 +78,7 @@ pub struct Queues {
 }
 
 /// What the flags say, as far as the parts need it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The namespaces that are served; empty: all.
     pub namespaces: Vec<String>,
@@ -92,6 +92,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Whether `trigger=execute|revert` on a plan creates an execution.
     pub trigger_annotations: bool,
+    /// Whether admission stamps who did something, so that stamps can be believed.
+    pub stamps: bool,
     /// Executions that may run at once.
     pub max_running: usize,
     /// HTTP calls at once.

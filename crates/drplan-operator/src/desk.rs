@@ -66,6 +66,8 @@ pub struct Run {
     pub plan: String,
     /// Execute or Revert.
     pub operation: String,
+    /// Who asked for it.
+    pub requested_by: String,
 }
 
 impl Run {
@@ -155,12 +157,10 @@ async fn try_lock(
     if annotation(&meta, labels::TRIGGER).is_some() {
         return Ok(LockAnswer::CommandPending);
     }
-    let name = started_name(&run.name);
-    if status.started_names.contains(&name)
-        && !status.execution_history.iter().any(|entry| entry.uid == run.uid)
-    {
+    if has_run(&status, run) {
         return Ok(LockAnswer::AlreadyRan);
     }
+    let name = started_name(&run.name);
     if alone_at.as_ref() != Some(&recorded) {
         if let Some(other) = other_running(context, run).await? {
             return Ok(LockAnswer::Busy(other));
@@ -192,7 +192,7 @@ async fn try_lock(
             phase: ExecutionPhase::Running,
             start_time: now,
             completion_time: None,
-            requested_by: None,
+            requested_by: Some(run.requested_by.clone()),
         },
     );
     status.execution_history.truncate(HISTORY_MAX);
@@ -206,6 +206,36 @@ async fn try_lock(
         context.events.push(note);
     }
     Ok(LockAnswer::Taken)
+}
+
+/// What is said where another run is in the way.
+pub fn busy(other: &str) -> String {
+    format!("Plan has an execution in progress: {other}")
+}
+
+/// The execution that keeps `run` of the plan `entry` from beginning, by live reads: one that holds the lock and has not
+/// ended, or one that runs without it. Asked before anything is written; [`lock`] looks again.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn rival(context: &Context, entry: &PlanEntry, run: &Run) -> Result<Option<String>, StoreError> {
+    let current = entry
+        .status
+        .as_ref()
+        .ok()
+        .and_then(|status| status.current_execution.as_ref());
+    if let Some(current) = current.filter(|current| current.uid != run.uid)
+        && let EndOf::Runs = end_of(context, &current.namespace, &current.name, &current.uid).await?
+    {
+        return Ok(Some(current.name.clone()));
+    }
+    other_running(context, run).await
+}
+
+/// Whether another execution of the name of `run` has had the plan's lock before.
+pub fn has_run(status: &DRPlanStatus, run: &Run) -> bool {
+    status.started_names.contains(&started_name(&run.name))
+        && !status.execution_history.iter().any(|entry| entry.uid == run.uid)
 }
 
 /// How a run ended, for the plan's record.
@@ -364,6 +394,7 @@ pub async fn end_of(context: &Context, namespace: &str, name: &str, uid: &str) -
                 uid: uid.to_owned(),
                 plan: text("plan").unwrap_or_default(),
                 operation: text("operationType").unwrap_or_default(),
+                requested_by: String::new(),
             },
             phase,
             completion_time: text("completionTime").and_then(|time| time.parse().ok()),

@@ -7,6 +7,7 @@
 pub mod commit;
 pub mod drive;
 pub mod finish;
+pub mod judge;
 mod orders;
 mod prepare;
 pub mod resume;

@@ -6,14 +6,20 @@ use std::{
 };
 
 use drplan_api::{
-    DRPlan, DRPlanExecution, DRPlanSpec, DRPlanStatus, DRWorkflow, DRWorkflowSpec, DRWorkflowStatus,
-    Problems, canonical::Plan, decode, labels, normalise_plan, normalise_workflow, status::ExecutionPhase,
+    DRPlan, DRPlanExecution, DRPlanStatus, DRWorkflow, DRWorkflowStatus, Problems, canonical::Plan, decode,
+    labels, problem::any_error, status::ExecutionPhase,
 };
-use drplan_engine::{WorkflowSource, workflow_keys};
+use drplan_engine::{
+    Compiled, ExecutionSource, PlanSource, Reading, WorkflowKey, WorkflowSource, compile, read_plan,
+    read_workflow, workflow_keys,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use crate::raw::{Glance, Raw};
+use crate::{
+    context::Settings,
+    raw::{Glance, Raw},
+};
 
 /// Namespace and name of an object.
 pub type Key = (String, String);
@@ -25,8 +31,8 @@ pub struct WorkflowEntry {
     pub meta: ObjectMeta,
     /// Its canonical form or its problems.
     pub source: WorkflowSource,
-    /// Warnings of its spelling.
-    pub warnings: Problems,
+    /// Errors and warnings.
+    pub problems: Problems,
     /// Its status as last seen; one that cannot be read counts as none.
     pub status: DRWorkflowStatus,
 }
@@ -41,20 +47,16 @@ impl WorkflowEntry {
             ..
         } = raw;
         metadata.managed_fields = None;
-        let (source, warnings) = match read_spec::<DRWorkflowSpec>(spec) {
-            Err(problems) => (WorkflowSource::Invalid(problems), Problems::new()),
-            Ok(spec) => {
-                let normalised = normalise_workflow(&spec);
-                match normalised.value {
-                    Some(workflow) => (WorkflowSource::Known(workflow), normalised.problems),
-                    None => (WorkflowSource::Invalid(normalised.problems), Problems::new()),
-                }
-            }
+        let reading = read_workflow(spec);
+        let is_sound = reading.is_whole() && !any_error(&reading.problems);
+        let source = match reading.value.filter(|_| is_sound) {
+            Some(workflow) => WorkflowSource::Known(workflow),
+            None => WorkflowSource::Invalid(reading.problems.clone()),
         };
         Self {
             meta: metadata,
             source,
-            warnings,
+            problems: reading.problems,
             status: decode(status).unwrap_or_default(),
         }
     }
@@ -65,10 +67,10 @@ impl WorkflowEntry {
 pub struct PlanEntry {
     /// Its metadata, without managed fields.
     pub meta: ObjectMeta,
-    /// Its canonical form or its problems.
+    /// Its canonical form, or the problems that keep it from having one.
     pub plan: Result<Plan, Problems>,
-    /// Warnings of its spelling.
-    pub warnings: Problems,
+    /// Its spec as far as it can be read. The form is not in here as well where `plan` has it.
+    reading: Reading<Plan>,
     /// Its status, or that it cannot be read.
     pub status: Result<DRPlanStatus, String>,
 }
@@ -84,16 +86,13 @@ impl PlanEntry {
         } = raw;
         metadata.managed_fields = None;
         let namespace = metadata.namespace.clone().unwrap_or_default();
-        let (plan, warnings) = match read_spec::<DRPlanSpec>(spec) {
-            Err(problems) => (Err(problems), Problems::new()),
-            Ok(spec) => {
-                let normalised = normalise_plan(&spec, &namespace);
-                match normalised.value {
-                    Some(plan) => (Ok(plan), normalised.problems),
-                    None => (Err(normalised.problems), Problems::new()),
-                }
-            }
+        let mut reading = read_plan(spec, &namespace);
+        let whole = if reading.is_whole() {
+            reading.value.take()
+        } else {
+            None
         };
+        let plan = whole.ok_or_else(|| reading.problems.clone());
         let status = if status.is_null() {
             Ok(DRPlanStatus::default())
         } else {
@@ -102,14 +101,82 @@ impl PlanEntry {
         Self {
             meta: metadata,
             plan,
-            warnings,
+            reading,
             status,
+        }
+    }
+
+    /// The workflows that it refers to, as far as it can be read.
+    pub fn workflow_keys(&self) -> Vec<WorkflowKey> {
+        let plan = self.plan.as_ref().ok().or(self.reading.value.as_ref());
+        plan.map(|plan| workflow_keys(plan, &self.key().0))
+            .unwrap_or_default()
+    }
+
+    /// Everything there is to say about the plan: errors, or else warnings.
+    pub fn problems(
+        &self,
+        workflows: &BTreeMap<WorkflowKey, WorkflowSource>,
+        settings: &Settings,
+    ) -> Problems {
+        match self.compiled(workflows, settings) {
+            Ok(compiled) => compiled.warnings,
+            Err(problems) => problems,
+        }
+    }
+
+    /// The plan together with `workflows`. Admission and the controller ask this.
+    ///
+    /// # Errors
+    /// All problems, warnings included, if any of them is an error.
+    pub fn compiled(
+        &self,
+        workflows: &BTreeMap<WorkflowKey, WorkflowSource>,
+        settings: &Settings,
+    ) -> Result<Compiled, Problems> {
+        let mut problems = self.reading.problems.clone();
+        let Some(plan) = self.plan.as_ref().ok().or(self.reading.value.as_ref()) else {
+            return Err(problems);
+        };
+        let (namespace, name) = self.key();
+        let source = plan_source(&namespace, &name, plan, workflows, settings);
+        match compile(&source, &ExecutionSource::default()) {
+            Ok(mut compiled) if self.plan.is_ok() => {
+                problems.append(&mut compiled.warnings);
+                compiled.warnings = problems;
+                Ok(compiled)
+            }
+            Ok(Compiled { warnings: found, .. }) | Err(found) => {
+                problems.extend(self.reading.sound(found));
+                Err(problems)
+            }
         }
     }
 
     /// Namespace and name.
     pub fn key(&self) -> Key {
         key_of(&self.meta)
+    }
+}
+
+/// A plan with all that it refers to, as this operator's flags have it.
+pub fn plan_source<'a>(
+    namespace: &'a str,
+    name: &'a str,
+    plan: &'a Plan,
+    workflows: &'a BTreeMap<WorkflowKey, WorkflowSource>,
+    settings: &'a Settings,
+) -> PlanSource<'a> {
+    PlanSource {
+        namespace,
+        name,
+        plan,
+        workflows,
+        service_account_name: plan
+            .service_account_name
+            .as_deref()
+            .or(settings.default_service_account.as_deref()),
+        served_namespaces: settings.served(),
     }
 }
 
@@ -144,22 +211,6 @@ impl Card {
             .and_then(|plan| plan.as_str().or_else(|| plan.get("name")?.as_str()));
         spec.map(str::trim).or(label)
     }
-}
-
-fn read_spec<S: serde::de::DeserializeOwned>(spec: Value) -> Result<S, Problems> {
-    let spec = if spec.is_null() {
-        Value::Object(serde_json::Map::new())
-    } else {
-        spec
-    };
-    decode(spec).map_err(|mut problem| {
-        problem.path = if problem.path.is_empty() {
-            "spec".to_owned()
-        } else {
-            format!("spec.{}", problem.path)
-        };
-        vec![problem]
-    })
 }
 
 /// Namespace and name of an object.

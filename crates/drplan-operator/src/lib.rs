@@ -1,5 +1,6 @@
 //! The controller: watches the three kinds and runs executions.
 
+pub mod admission;
 pub mod client;
 pub mod clock;
 pub mod commands;

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 use drplan_operator::{
-    client,
+    admission, client,
     contact::Contact,
     events::EventQueue,
     fault,
@@ -65,6 +65,11 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
         Listen::Off => None,
     };
 
+    let webhooks = match options.webhook.bind {
+        Some(address) => Some(admission::server::bind(address).await?),
+        None => None,
+    };
+
     let contact = Contact::new(Duration::from_millis(options.partition_timeout.as_millis()));
     let client = client::connect(options.kubeconfig.as_deref(), &contact).await?;
     tokio::spawn({
@@ -81,6 +86,7 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
         turns,
         readiness,
         metrics,
+        webhooks,
         instance,
     };
     operator::run(options, reach, ending).await;

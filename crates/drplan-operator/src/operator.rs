@@ -12,6 +12,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
+    admission::Admission,
     contact::Contact,
     context::{Context, Queues, Settings, Stores},
     desk::PlanLocks,
@@ -52,6 +53,8 @@ pub struct Reach {
     pub readiness: Readiness,
     /// Where it is asked for metrics.
     pub metrics: Option<TcpListener>,
+    /// Where it is asked for admission.
+    pub webhooks: Option<TcpListener>,
     /// The name of the Pod, by which the lease shows who holds it.
     pub instance: String,
 }
@@ -65,9 +68,12 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
         turns,
         readiness,
         metrics,
+        webhooks,
         instance,
     } = reach;
     let context = Arc::new(context(options, client, contact, events, turns));
+    let admission =
+        webhooks.map(|listener| Admission::start(listener, &options.webhook, &context, readiness.clone()));
     // Until the end of the drain: that is when somebody wants to see what is left.
     let _scraped = metrics
         .map(|listener| AbortOnDropHandle::new(tokio::spawn(metrics::serve(listener, Arc::clone(&context)))));
@@ -109,6 +115,9 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
     if let Err(error) = election.await {
         tracing::error!(error = %error, "the election ended early");
     }
+    if let Some(admission) = admission {
+        admission.end().await;
+    }
 }
 
 fn context(
@@ -126,6 +135,7 @@ fn context(
         start_deadline: duration(options.start_deadline),
         drain_timeout: duration(options.drain_timeout),
         trigger_annotations: options.trigger_annotations,
+        stamps: options.webhook.bind.is_some(),
         max_running: options.max_running,
         max_http: options.max_http,
         default_service_account: (!options.allow_operator_identity)

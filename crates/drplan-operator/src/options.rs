@@ -10,7 +10,7 @@ use drplan_api::GoDuration;
 
 pub use election::ElectionOptions;
 
-use crate::{listen::Listen, logging::LogLevel};
+use crate::{admission::flags::WebhookFlags, listen::Listen, logging::LogLevel};
 
 /// What the process was asked to do.
 #[derive(Debug, Parser)]
@@ -164,6 +164,10 @@ pub struct RunOptions {
     /// event with the DRPlanExecution to create instead. An annotation older than --start-deadline starts nothing.
     #[arg(long, env, value_parser = truth())]
     pub trigger_annotations: bool,
+
+    /// Whether, where and with which certificate webhooks are served.
+    #[command(flatten)]
+    pub webhook: WebhookFlags,
 
     /// The least important lines that are logged
     ///

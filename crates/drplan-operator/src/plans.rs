@@ -5,14 +5,14 @@ use drplan_api::{
     problem::any_error,
     status::{ExecutionPhase, PlanPhase, set_condition},
 };
-use drplan_engine::{Compiled, ExecutionSource, PlanSource, Run, WorkflowSource, compile, workflow_keys};
+use drplan_engine::{Compiled, Run, WorkflowSource};
 
 use crate::{
     clock, commands,
-    context::Context,
+    context::{Context, Settings},
     desk::{EndOf, drop_finalizer, end_of, enter_end, release_stale},
     events::EventNote,
-    index::{Key, PlanEntry},
+    index::{Index, Key, PlanEntry},
     reviews::{Reviewed, not_reviewed, review},
     says,
     store::StoreError,
@@ -117,11 +117,11 @@ async fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStat
 /// The warnings of a plan that can run, or all of its problems; among them rights that its ServiceAccount lacks. None
 /// if these are not known for want of an answer.
 async fn check(context: &Context, entry: &PlanEntry) -> Option<Result<Problems, Problems>> {
-    let compiled = match compiled(context, entry) {
+    let compiled = match compiled(&context.index, &context.settings, entry) {
         Ok(compiled) => compiled,
         Err(problems) => return Some(Err(problems)),
     };
-    let mut found: Problems = entry.warnings.iter().cloned().chain(compiled.warnings).collect();
+    let mut found = compiled.warnings;
     let (rights, is_open) = match review(context, &Run::new(compiled.snapshot)).await {
         Reviewed::Asked(problems) => (Some(problems), false),
         Reviewed::NotAsked(StoreError::Unanswered { .. }) => (None, true),
@@ -139,29 +139,17 @@ async fn check(context: &Context, entry: &PlanEntry) -> Option<Result<Problems, 
     })
 }
 
-fn compiled(context: &Context, entry: &PlanEntry) -> Result<Compiled, Problems> {
-    let plan = entry.plan.as_ref().map_err(Clone::clone)?;
-    let (namespace, name) = entry.key();
-    let sources = workflow_keys(plan, &namespace).into_iter().map(|key| {
-        let source = context
-            .index
-            .workflow(&key)
-            .map_or(WorkflowSource::Missing, |workflow| workflow.source.clone());
+/// What a plan is together with its workflows as last seen, or all that is wrong with it.
+///
+/// # Errors
+/// All problems, warnings included.
+pub fn compiled(index: &Index, settings: &Settings, entry: &PlanEntry) -> Result<Compiled, Problems> {
+    let sources = entry.workflow_keys().into_iter().map(|key| {
+        let known = index.workflow(&key);
+        let source = known.map_or(WorkflowSource::Missing, |workflow| workflow.source.clone());
         (key, source)
     });
-    let workflows = sources.collect();
-    let source = PlanSource {
-        namespace: &namespace,
-        name: &name,
-        plan,
-        workflows: &workflows,
-        service_account_name: plan
-            .service_account_name
-            .as_deref()
-            .or(context.settings.default_service_account.as_deref()),
-        served_namespaces: context.settings.served(),
-    };
-    compile(&source, &ExecutionSource::default())
+    entry.compiled(&sources.collect(), settings)
 }
 
 /// Whether some successful Execute of the plan exists that is not wholly undone. An end that the history holds counts

@@ -3,16 +3,17 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use drplan_api::{
-    DRPlanExecution, DRPlanExecutionSpec, DRPlanExecutionStatus, Problem, Problems, Time,
+    DRPlanExecution, DRPlanExecutionStatus, Problem, Problems, Time,
     canonical::Request,
-    decode, labels, normalise_execution_named,
-    status::{ExecutionPhase, FORMAT_VERSION},
+    decode, labels,
+    problem::without_controls,
+    status::{ExecutionPhase, FORMAT_VERSION, UNKNOWN_USER},
 };
-use drplan_engine::CancelWish;
+use drplan_engine::{CancelWish, read_execution};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use crate::{clock, raw::Raw};
+use crate::{clock, context::Settings, raw::Raw};
 
 /// The finalizer that an execution has while it runs, and a plan while it is locked.
 pub const FINALIZER: &str = "dr.bkbcs.tencent.com/running";
@@ -69,15 +70,9 @@ impl Record {
             ..
         } = raw;
         let namespace = metadata.namespace.clone().unwrap_or_default();
-        let request = decode::<DRPlanExecutionSpec>(spec)
-            .map_err(|mut problem| {
-                problem.path = format!("spec.{}", problem.path);
-                vec![problem]
-            })
-            .and_then(|spec| {
-                let normalised = normalise_execution_named(&spec, &namespace, metadata.name.as_deref());
-                normalised.value.ok_or(normalised.problems)
-            });
+        let reading = read_execution(spec, &namespace, metadata.name.as_deref());
+        let is_whole = reading.is_whole();
+        let request = reading.value.filter(|_| is_whole).ok_or(reading.problems);
         Self {
             meta: metadata,
             request,
@@ -150,12 +145,22 @@ impl Record {
     }
 
     /// The cancellation that its annotation asks for.
-    pub fn cancel_wish(&self) -> Option<CancelWish> {
+    pub fn cancel_wish(&self, settings: &Settings) -> Option<CancelWish> {
         let value = self.annotation(labels::CANCEL)?;
+        let who = self.who(labels::CANCELLED_BY, settings);
+        let reason = match who.as_str() {
+            UNKNOWN_USER => format!("by {who}"),
+            _ => format!("by user {who}"),
+        };
         Some(CancelWish {
             now: value.trim() == "now",
-            reason: "by user".to_owned(),
+            reason,
         })
+    }
+
+    /// The user that stamp `name` names.
+    pub fn who(&self, name: &str, settings: &Settings) -> String {
+        who(&self.meta, name, settings)
     }
 
     /// The recorded phase, if the status can be read.
@@ -181,6 +186,18 @@ pub fn annotation<'a>(meta: &'a ObjectMeta, name: &str) -> Option<&'a str> {
         .as_ref()
         .and_then(|annotations| annotations.get(name))
         .map(String::as_str)
+}
+
+/// Bytes of a user's name that are told. A ServiceAccount's, the longest that Kubernetes makes, has up to 340.
+const USER_BYTES_MAX: usize = 400;
+
+/// The user that stamp `name` of an object names. Without admission nobody keeps others from writing one, so none counts.
+pub fn who(meta: &ObjectMeta, name: &str, settings: &Settings) -> String {
+    let stamp = annotation(meta, name).filter(|stamp| settings.stamps && !stamp.is_empty());
+    stamp.map_or_else(
+        || UNKNOWN_USER.to_owned(),
+        |user| without_controls(&user[..user.floor_char_boundary(USER_BYTES_MAX)]),
+    )
 }
 
 /// The finalizers of `meta` with or without ours, as a merge patch takes them.

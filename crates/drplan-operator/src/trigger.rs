@@ -26,7 +26,7 @@ use crate::{
     context::Context,
     fault,
     index::PlanEntry,
-    record::{annotation, execution_labels},
+    record::{annotation, execution_labels, who},
     store::{StoreError, bounded},
 };
 
@@ -68,7 +68,7 @@ pub async fn accept(context: &Context, plan: &PlanEntry, wish: Wish) -> Result<(
     let operation = match judge(context, plan, wish).await? {
         Verdict::Accept(operation) => operation,
         Verdict::Refuse(answer) => {
-            let off = json!({labels::TRIGGER: null});
+            let off = json!({labels::TRIGGER: null, labels::TRIGGERED_BY_USER: null});
             if annotate(context, plan, &off, same).await?.is_some() {
                 tell(context, plan, answer);
             }
@@ -80,7 +80,12 @@ pub async fn accept(context: &Context, plan: &PlanEntry, wish: Wish) -> Result<(
         operation,
     };
     fault::point("before-trigger-accepted").await;
-    let replaced = json!({labels::TRIGGER: null, labels::TRIGGER_ACCEPTED: accepted.to_string()});
+    let replaced = json!({
+        labels::TRIGGER: null,
+        labels::TRIGGERED_BY_USER: null,
+        labels::TRIGGER_ACCEPTED: accepted.to_string(),
+        labels::TRIGGER_ACCEPTED_FOR: who(&plan.meta, labels::TRIGGERED_BY_USER, &context.settings),
+    });
     let Some(plan) = annotate(context, plan, &replaced, same).await? else {
         return Ok(());
     };
@@ -118,11 +123,12 @@ pub async fn carry_out(context: &Context, plan: &PlanEntry, written: &str) -> Re
         }
     };
     fault::point("after-trigger-created").await;
-    let mut off = json!({labels::TRIGGER_ACCEPTED: null});
+    let mut off = json!({labels::TRIGGER_ACCEPTED: null, labels::TRIGGER_ACCEPTED_FOR: null});
     if cancelled {
         // Somebody else's run may have won the lock meanwhile.
         cancel(context, plan).await?;
         off[labels::TRIGGER] = Value::Null;
+        off[labels::TRIGGERED_BY_USER] = Value::Null;
     }
     // A command that comes between is seen together with the acceptance.
     let same = |newer: &PlanEntry| {
@@ -152,7 +158,7 @@ async fn create(
             return Ok(answer);
         }
         let api: Api<DRPlanExecution> = Api::namespaced(context.client.clone(), &namespace);
-        let execution = execution(plan, accepted, cancelled);
+        let execution = execution(context, plan, accepted, cancelled);
         match bounded(api.create(&PostParams::default(), &execution)).await {
             Ok(_) => return Ok(created(accepted)),
             Err(StoreError::Refused { message, .. }) => return Ok(refused(wish, &message)),
@@ -172,7 +178,8 @@ async fn create(
     }
     if cancelled {
         let uid = raw.metadata.uid.unwrap_or_default();
-        ask_to_end(context, &namespace, name, &uid).await?;
+        let user = who(&plan.meta, labels::TRIGGERED_BY_USER, &context.settings);
+        ask_to_end(context, (&namespace, name, &uid), &user).await?;
     }
     Ok(created(accepted))
 }
@@ -206,7 +213,7 @@ async fn not_any_more(context: &Context, plan: &PlanEntry, wish: Wish) -> Result
     Ok(too_old(context, plan, labels::TRIGGER_ACCEPTED, wish))
 }
 
-fn execution(plan: &PlanEntry, accepted: &Accepted, cancelled: bool) -> DRPlanExecution {
+fn execution(context: &Context, plan: &PlanEntry, accepted: &Accepted, cancelled: bool) -> DRPlanExecution {
     let (namespace, name) = plan.key();
     let operation = accepted.operation.name();
     let labels = execution_labels(&name, operation);
@@ -218,10 +225,14 @@ fn execution(plan: &PlanEntry, accepted: &Accepted, cancelled: bool) -> DRPlanEx
     if let RunOperation::Revert { target, .. } = &accepted.operation {
         spec.revert_execution_ref = Some(Value::from(target.as_str()).into());
     }
-    // Who asked has its place here, once the plan tells it.
-    let mut annotations = vec![(labels::TRIGGERED_BY, plan.meta.uid.clone().unwrap_or_default())];
+    let who = |stamp: &str| who(&plan.meta, stamp, &context.settings);
+    let mut annotations = vec![
+        (labels::TRIGGERED_BY, plan.meta.uid.clone().unwrap_or_default()),
+        (labels::CREATED_BY, who(labels::TRIGGER_ACCEPTED_FOR)),
+    ];
     if cancelled {
         annotations.push((labels::CANCEL, "true".to_owned()));
+        annotations.push((labels::CANCELLED_BY, who(labels::TRIGGERED_BY_USER)));
     }
     let owned = |(name, value): (&str, String)| (name.to_owned(), value);
     let mut execution = DRPlanExecution::new(&accepted.execution, spec);

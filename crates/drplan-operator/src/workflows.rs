@@ -1,11 +1,11 @@
 //! The controller of DRWorkflows: checks each and says Ready or Invalid.
 
 use drplan_api::{
-    DRWorkflowStatus, Problems,
+    DRWorkflowStatus,
     problem::any_error,
     status::{WorkflowPhase, set_condition},
 };
-use drplan_engine::{WorkflowSource, check_workflow};
+use drplan_engine::WorkflowSource;
 
 use crate::{
     clock,
@@ -35,28 +35,20 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<(), StoreError> {
 }
 
 /// The status that `entry` should have.
-fn status_of(entry: &WorkflowEntry) -> DRWorkflowStatus {
+pub fn status_of(entry: &WorkflowEntry) -> DRWorkflowStatus {
     let mut status = entry.status.clone();
-    let (problems, actions): (Problems, Option<i64>) = match &entry.source {
-        WorkflowSource::Missing => (Problems::new(), None),
-        WorkflowSource::Invalid(problems) => (problems.clone(), None),
-        WorkflowSource::Known(workflow) => {
-            let found = entry
-                .warnings
-                .iter()
-                .cloned()
-                .chain(check_workflow(workflow))
-                .collect();
-            (found, i64::try_from(workflow.actions.len()).ok())
-        }
+    let problems = &entry.problems;
+    let actions = match &entry.source {
+        WorkflowSource::Missing | WorkflowSource::Invalid(_) => None,
+        WorkflowSource::Known(workflow) => i64::try_from(workflow.actions.len()).ok(),
     };
-    let valid = !any_error(&problems);
+    let valid = !any_error(problems);
     status.phase = Some(if valid {
         WorkflowPhase::Ready
     } else {
         WorkflowPhase::Invalid
     });
-    status.message = says::problems(&problems);
+    status.message = says::problems(problems);
     status.observed_generation = entry.meta.generation;
     status.action_count = actions;
     let reason = if valid { "Valid" } else { "Invalid" };

@@ -53,7 +53,7 @@ pub(super) fn localization(
     {
         report.note(
             at,
-            "a Patch that changes nothing; write `overrides`, `priority`, `overridePolicy` or `feed`",
+            "is a Patch that changes nothing; write `overrides`, `priority`, `overridePolicy` or `feed`",
         );
     }
     Some(Localization {

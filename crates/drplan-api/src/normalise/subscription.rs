@@ -69,7 +69,7 @@ pub(super) fn subscription(
     if operation == Some(Operation::Patch) && nothing {
         report.note(
             at,
-            "a Patch that changes nothing; write `feeds`, `subscribers` or `schedulingStrategy`",
+            "is a Patch that changes nothing; write `feeds`, `subscribers` or `schedulingStrategy`",
         );
     }
     Some(Subscription {

@@ -109,7 +109,7 @@ pub struct HistoryEntry {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completion_time: Option<Time>,
-    /// Who asked for it. Not recorded yet.
+    /// Who asked for it; `unknown user` where no webhook was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
 }

@@ -1,16 +1,15 @@
 //! The objects of our kinds in the files, each read as the operator reads it.
 
 use drplan_api::{
-    DRPlanExecutionSpec, DRPlanSpec, DRWorkflowSpec, GROUP, Problem, ProblemKind, Problems, VERSION,
+    GROUP, Problem, ProblemKind, Problems, VERSION,
     canonical::{Plan, Request, Workflow},
-    normalise_execution_named, normalise_plan, normalise_workflow,
     problem::any_error,
     unknown_fields,
 };
-use drplan_engine::check_workflow;
-use serde_json::{Map, Value};
+use drplan_engine::{Reading, read_execution, read_plan, read_workflow};
+use serde_json::Value;
 
-use super::{shapes, stand_ins, yaml::Yaml};
+use super::yaml::Yaml;
 
 /// An object of one of the three kinds.
 #[derive(Debug)]
@@ -25,8 +24,6 @@ pub(crate) struct Object {
     pub(crate) name: String,
     /// What it is.
     pub(crate) body: Body,
-    /// What is left out of the canonical form of a plan because it is wrong.
-    pub(crate) left_out: Vec<String>,
     /// What the object itself shows to be wrong.
     pub(crate) problems: Problems,
 }
@@ -36,8 +33,8 @@ pub(crate) struct Object {
 pub(crate) enum Body {
     /// A DRWorkflow; none also if it has problems inside.
     Workflow(Option<Workflow>),
-    /// A DRPlan.
-    Plan(Option<Plan>),
+    /// A DRPlan, as far as it can be read.
+    Plan(Reading<Plan>),
     /// A DRPlanExecution.
     Execution(Option<Request>),
 }
@@ -141,24 +138,25 @@ pub(crate) fn read(file: usize, yaml: Yaml, namespace: &str) -> Found {
     }
     let namespace = metadata("namespace").unwrap_or(namespace).to_owned();
     problems.extend(unknown_fields(&value));
-    let spec = match value.get("spec") {
-        None | Some(Value::Null) => Value::Object(Map::new()),
-        Some(spec) => spec.clone(),
-    };
-    let mut left_out = Vec::new();
+    let spec = value.get("spec").cloned().unwrap_or_default();
     let body = match kind {
-        Kind::Workflow => Body::Workflow(workflow(spec, &mut problems)),
+        Kind::Workflow => {
+            let reading = read_workflow(spec);
+            let is_sound = reading.is_whole() && !any_error(&reading.problems);
+            problems.extend(reading.problems);
+            Body::Workflow(reading.value.filter(|_| is_sound))
+        }
         Kind::Plan => {
-            let normalise = |spec: &DRPlanSpec| normalise_plan(spec, &namespace);
-            let reading = shapes::read(spec, &mut problems, normalise, stand_ins::in_plan);
-            left_out = reading.left_out;
-            Body::Plan(reading.value)
+            let reading = read_plan(spec, &namespace);
+            problems.extend_from_slice(&reading.problems);
+            Body::Plan(reading)
         }
         Kind::Execution => {
             let known = Some(name.as_str()).filter(|name| !name.is_empty());
-            let normalise = |spec: &DRPlanExecutionSpec| normalise_execution_named(spec, &namespace, known);
-            let reading = shapes::read(spec, &mut problems, normalise, |_, _, _| {});
-            Body::Execution(reading.value.filter(|_| reading.left_out.is_empty()))
+            let reading = read_execution(spec, &namespace, known);
+            let is_whole = reading.is_whole();
+            problems.extend(reading.problems);
+            Body::Execution(reading.value.filter(|_| is_whole))
         }
     };
     Found::Ours(Box::new(Object {
@@ -167,21 +165,8 @@ pub(crate) fn read(file: usize, yaml: Yaml, namespace: &str) -> Found {
         namespace,
         name,
         body,
-        left_out,
         problems,
     }))
-}
-
-/// The canonical form of a workflow with nothing wrong inside.
-fn workflow(spec: Value, problems: &mut Problems) -> Option<Workflow> {
-    let reading =
-        shapes::read::<DRWorkflowSpec, _>(spec, problems, normalise_workflow, stand_ins::in_workflow);
-    let workflow = reading.value?;
-    let mut inside = check_workflow(&workflow);
-    inside.retain(|problem| !shapes::may_come_of(&reading.left_out, problem));
-    let is_whole = reading.left_out.is_empty() && !any_error(&inside);
-    problems.extend(inside);
-    is_whole.then_some(workflow)
 }
 
 fn missing(path: &str, remedy: String) -> Problem {

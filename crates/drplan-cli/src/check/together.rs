@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 
 use drplan_api::{
     Problem, ProblemKind, Problems,
-    canonical::{Parameter, ParameterType, ParameterValue, Plan, Request, RunOperation, Workflow},
+    canonical::{ParameterType, Plan, Request, RunOperation},
 };
-use drplan_engine::{ExecutionSource, PlanSource, WorkflowKey, WorkflowSource, compile, workflow_keys};
+use drplan_engine::{
+    ExecutionSource, PlanSource, Reading, WorkflowKey, WorkflowSource, compile, workflow_keys,
+};
 
-use super::{
-    objects::{Body, Kind, Object},
-    shapes::may_come_of,
-    stand_ins::UNREADABLE,
-};
+use super::objects::{Body, Kind, Object};
 
 /// How the engine begins the paths that speak of an execution.
 const OF_EXECUTION: &str = "execution: ";
@@ -25,8 +23,8 @@ pub(crate) fn check(objects: &[Object]) -> Vec<Placed> {
     let mut found = namesakes(objects);
     for (index, object) in objects.iter().enumerate() {
         match &object.body {
-            Body::Workflow(_) | Body::Plan(None) | Body::Execution(None) => {}
-            Body::Plan(Some(plan)) => check_plan(objects, index, plan, &mut found),
+            Body::Workflow(_) | Body::Execution(None) => {}
+            Body::Plan(reading) => check_plan(objects, index, reading, &mut found),
             Body::Execution(Some(request)) => check_execution(objects, index, request, &mut found),
         }
     }
@@ -56,28 +54,23 @@ fn namesakes(objects: &[Object]) -> Vec<Placed> {
     found
 }
 
-fn check_plan(objects: &[Object], index: usize, plan: &Plan, found: &mut Vec<Placed>) {
-    let object = &objects[index];
-    for key in workflow_keys(plan, &object.namespace) {
-        let is_here = objects
-            .iter()
-            .any(|other| other.is(Kind::Workflow, &key.0, &key.1));
-        if !is_here && key.1 != UNREADABLE {
-            let path = first_use(plan, object, &key);
+fn check_plan(objects: &[Object], index: usize, reading: &Reading<Plan>, found: &mut Vec<Placed>) {
+    let Some(plan) = &reading.value else { return };
+    let problems = compiled(objects, &objects[index], plan, &ExecutionSource::default());
+    for mut problem in reading.sound(problems) {
+        if let ProblemKind::Unknown {
+            what: "workflow",
+            name,
+            ..
+        } = &problem.kind
+        {
             let message = format!(
-                "DRWorkflow {}/{} is not among these files, so this use of it is not checked; give its file, too",
-                key.0, key.1
+                "DRWorkflow {name} is not among these files, so this use of it is not checked; give its file, too"
             );
-            found.push((index, Problem::warning(path, ProblemKind::Note { message })));
+            problem = Problem::warning(problem.path, ProblemKind::Note { message });
         }
+        found.extend(place(objects, index, problem));
     }
-    let mut problems = compiled(objects, object, plan, &ExecutionSource::default());
-    problems.retain(|problem| problem.object.is_some() || !may_come_of(&object.left_out, problem));
-    found.extend(
-        problems
-            .into_iter()
-            .filter_map(|problem| place(objects, index, problem)),
-    );
 }
 
 fn check_execution(objects: &[Object], index: usize, request: &Request, found: &mut Vec<Placed>) {
@@ -94,10 +87,10 @@ fn check_execution(objects: &[Object], index: usize, request: &Request, found: &
         ));
         return;
     };
-    if !plan_object.left_out.is_empty() {
+    let (Body::Plan(reading), RunOperation::Execute) = (&plan_object.body, &request.operation) else {
         return;
-    }
-    let (Body::Plan(Some(plan)), RunOperation::Execute) = (&plan_object.body, &request.operation) else {
+    };
+    let Some(plan) = reading.value.as_ref().filter(|_| reading.is_whole()) else {
         return;
     };
     let execution = ExecutionSource {
@@ -117,16 +110,19 @@ fn check_execution(objects: &[Object], index: usize, request: &Request, found: &
     }
 }
 
-/// What the operator would find about `plan` if every workflow that is not here, or has problems of its own, took
-/// whatever it is given.
+/// What the operator would find about `plan`.
 fn compiled(objects: &[Object], object: &Object, plan: &Plan, execution: &ExecutionSource<'_>) -> Problems {
     let sources = workflow_keys(plan, &object.namespace).into_iter().map(|key| {
-        let known = objects.iter().rev().find_map(|other| match &other.body {
-            Body::Workflow(workflow) if other.is(Kind::Workflow, &key.0, &key.1) => workflow.clone(),
-            Body::Workflow(_) | Body::Plan(_) | Body::Execution(_) => None,
+        let known = objects
+            .iter()
+            .rfind(|other| other.is(Kind::Workflow, &key.0, &key.1));
+        let source = known.map_or(WorkflowSource::Missing, |known| match &known.body {
+            Body::Workflow(Some(workflow)) => WorkflowSource::Known(workflow.clone()),
+            Body::Workflow(None) | Body::Plan(_) | Body::Execution(_) => {
+                WorkflowSource::Invalid(known.problems.clone())
+            }
         });
-        let workflow = known.unwrap_or_else(|| accepting(plan, object, &key, execution.params));
-        (key, WorkflowSource::Known(workflow))
+        (key, source)
     });
     let workflows: BTreeMap<WorkflowKey, WorkflowSource> = sources.collect();
     let source = PlanSource {
@@ -141,48 +137,6 @@ fn compiled(objects: &[Object], object: &Object, plan: &Plan, execution: &Execut
         Ok(compiled) => compiled.warnings,
         Err(problems) => problems,
     }
-}
-
-/// A workflow that declares every value `plan` might have for `key`, and does nothing.
-fn accepting(plan: &Plan, object: &Object, key: &WorkflowKey, of_execution: &[ParameterValue]) -> Workflow {
-    let uses = plan.stages.iter().flat_map(|stage| &stage.workflows);
-    let here = uses
-        .filter(|used| used.name == key.1 && used.namespace.as_ref().unwrap_or(&object.namespace) == &key.0);
-    let values = here
-        .flat_map(|used| &used.params)
-        .chain(&plan.global_params)
-        .chain(of_execution);
-    let mut parameters: Vec<Parameter> = Vec::new();
-    for value in values {
-        if !parameters.iter().any(|known| known.name == value.name) {
-            parameters.push(Parameter {
-                name: value.name.clone(),
-                kind: ParameterType::String,
-                required: false,
-                default: None,
-                value_from: None,
-                overridable: true,
-            });
-        }
-    }
-    Workflow {
-        parameters,
-        failure_policy: Default::default(),
-        allowed_namespaces: vec![object.namespace.clone()],
-        actions: Vec::new(),
-    }
-}
-
-fn first_use(plan: &Plan, object: &Object, key: &WorkflowKey) -> String {
-    for (stage, of_stage) in plan.stages.iter().enumerate() {
-        for (position, used) in of_stage.workflows.iter().enumerate() {
-            let namespace = used.namespace.as_ref().unwrap_or(&object.namespace);
-            if (namespace, &used.name) == (&key.0, &key.1) {
-                return format!("spec.stages[{stage}].workflows[{position}].workflowRef");
-            }
-        }
-    }
-    "spec.stages".to_owned()
 }
 
 /// Where a problem of the `index`-th object stands: in itself, or in the workflow that it names. None for what that
@@ -215,10 +169,10 @@ pub(crate) fn declared_types(
 ) -> Vec<ParameterType> {
     let object = &objects[index];
     let plan = match &object.body {
-        Body::Plan(plan) => plan.as_ref().map(|plan| (object, plan)),
+        Body::Plan(plan) => plan.value.as_ref().map(|plan| (object, plan)),
         Body::Execution(Some(request)) => objects.iter().rev().find_map(|other| match &other.body {
-            Body::Plan(Some(plan)) if other.is(Kind::Plan, &object.namespace, &request.plan) => {
-                Some((other, plan))
+            Body::Plan(plan) if other.is(Kind::Plan, &object.namespace, &request.plan) => {
+                plan.value.as_ref().map(|plan| (other, plan))
             }
             Body::Plan(_) | Body::Workflow(_) | Body::Execution(_) => None,
         }),

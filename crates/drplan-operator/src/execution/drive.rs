@@ -191,8 +191,8 @@ impl Drive {
             if changed {
                 if self.turn.is_none() {
                     self.turn = Some(self.context.turns.step().await);
-                    if self.under_way.has_arrivals() {
-                        // One write holds both.
+                    if self.under_way.has_arrivals() || !self.context.leadership.leads() {
+                        // One write holds both; or the term has ended meanwhile.
                         continue;
                     }
                 }
@@ -330,6 +330,7 @@ impl Drive {
             execution_uid: self.record.uid().to_owned(),
             cancel: self.orders.cancel.clone(),
             resume: self.orders.resume,
+            resumed_by: self.orders.resumed_by.clone(),
             lost_contact_millis: self.lost_contact,
             http_places,
             draining,
@@ -441,6 +442,7 @@ impl Drive {
     /// may claim the run, which the next read shows.
     async fn stand_by(&mut self, stop: &CancellationToken) {
         self.places.clear();
+        self.turn = None;
         let leadership = self.context.leadership.clone();
         let tick = Instant::now() + self.context.settings.reconcile_interval;
         let was_stopping = stop.is_cancelled();

@@ -53,9 +53,14 @@ pub async fn finish(context: &Context, record: &Record, run: Option<Facts<'_>>) 
     if late.is_empty() && !record.has_finalizer() {
         return Ok(());
     }
+    let stamp = |command: &str| match command {
+        labels::CANCEL => labels::CANCELLED_BY,
+        _ => labels::RESUMED_BY,
+    };
     let annotations: serde_json::Map<_, _> = late
         .iter()
-        .map(|name| ((*name).to_owned(), serde_json::Value::Null))
+        .flat_map(|command| [*command, stamp(command)])
+        .map(|name| (name.to_owned(), serde_json::Value::Null))
         .collect();
     let mut patch = json!({"annotations": annotations});
     if record.has_finalizer() {
@@ -96,6 +101,7 @@ pub fn desk_run(record: &Record, status: &DRPlanExecutionStatus) -> desk::Run {
         uid: record.uid().to_owned(),
         plan: status.plan.clone(),
         operation: status.operation_type.clone(),
+        requested_by: status.requested_by.clone().unwrap_or_default(),
     }
 }
 

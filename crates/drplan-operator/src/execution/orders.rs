@@ -20,6 +20,8 @@ pub(super) struct Orders {
     pub(super) cancel: Option<CancelWish>,
     /// To go on from Unknown.
     pub(super) resume: bool,
+    /// Who asked for that.
+    pub(super) resumed_by: Option<String>,
     /// The wish to resume that the annotation still shows was taken up.
     resumed: bool,
 }
@@ -33,11 +35,14 @@ impl Orders {
         status: &DRPlanExecutionStatus,
         has_run: bool,
     ) {
-        if let Some(wish) = record.cancel_wish() {
+        if let Some(wish) = record.cancel_wish(&context.settings) {
             self.cancel = Some(wish);
         }
         self.resume =
             record.annotation(labels::RESUME).is_some() && status.phase == ExecutionPhase::Unknown && has_run;
+        self.resumed_by = self
+            .resume
+            .then(|| record.who(labels::RESUMED_BY, &context.settings));
         let graceful = self.cancel.as_ref().is_none_or(|wish| !wish.now);
         if record.is_deleting() && graceful {
             let now = !has_run || namespace_ends(context, &record.key().0).await;
@@ -79,11 +84,14 @@ impl Orders {
             return false;
         }
         self.resumed |= resume && std::mem::take(&mut self.resume);
-        let taken = [(labels::CANCEL, cancel), (labels::RESUME, resume)]
-            .into_iter()
-            .filter(|(_, taken)| *taken);
+        let commands = [
+            (labels::CANCEL, labels::CANCELLED_BY, cancel),
+            (labels::RESUME, labels::RESUMED_BY, resume),
+        ];
+        let taken = commands.into_iter().filter(|(_, _, taken)| *taken);
         let annotations: serde_json::Map<_, _> = taken
-            .map(|(name, _)| (name.to_owned(), serde_json::Value::Null))
+            .flat_map(|(command, stamp, _)| [command, stamp])
+            .map(|name| (name.to_owned(), serde_json::Value::Null))
             .collect();
         let patch = json!({ "annotations": annotations });
         match context

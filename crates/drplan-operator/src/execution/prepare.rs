@@ -1,17 +1,9 @@
 //! What is stored before the first effect of a run: the mark of its start, the plan's lock, the snapshot.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use drplan_api::{
-    Problem, ProblemKind,
-    canonical::{Plan, Request, RunOperation},
-    labels,
-    problem::any_error,
-    status::SnapshotRef,
-};
-use drplan_engine::{
-    ExecutionSource, Kept, PlanSource, Run, Snapshot, WorkflowSource, compile, workflow_keys,
-};
+use drplan_api::{canonical::Request, labels, problem::any_error, status::SnapshotRef};
+use drplan_engine::{Compiled, Kept, Run, Snapshot};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -19,12 +11,12 @@ use crate::{
     desk::{self, LockAnswer},
     execution::{
         drive::Drive,
-        revert::{Refusal, Wish},
+        judge::{Judged, Refusal, RunWish, invalid_plan, judge_plan, target_of},
         snapshots,
         start::{Look, Starting, already_ran},
     },
     fault,
-    index::{Key, PlanEntry, WorkflowEntry},
+    index::PlanEntry,
     record::{Record, execution_labels, finalizers},
     reviews::{Reviewed, review},
     says,
@@ -59,42 +51,23 @@ impl From<Refusal> for Look {
 impl Starting {
     /// Compiles or finds what is to be undone, takes the lock, stores the snapshot.
     pub(super) async fn prepare(&mut self, record: &Record, request: &Request) -> Result<Look, StoreError> {
-        let (namespace, _) = record.key();
+        let (namespace, name) = record.key();
+        let wish = RunWish {
+            namespace: &namespace,
+            name: &name,
+            uid: record.uid(),
+            request,
+        };
         let found = match self.plan_read.take().filter(|(name, _)| *name == request.plan) {
             Some((_, found)) => found,
             None => self.context.stores.plans.get(&namespace, &request.plan).await?,
         };
-        let Some(raw) = found else {
-            return Ok(self.missing(format!(
-                "plan `{}` does not exist in namespace {namespace}; create it",
-                request.plan
-            )));
-        };
-        let entry = PlanEntry::of(raw);
-        if entry.plan.as_ref().is_ok_and(|plan| plan.suspend) {
-            let message = format!(
-                "plan `{}` is suspended; set spec.suspend to false, then create a new execution",
-                request.plan
-            );
-            return Ok(Look::Refuse {
-                reason: "PlanSuspended",
-                message,
-            });
-        }
-        match &request.operation {
-            RunOperation::Execute => self.prepare_execute(record, request, entry).await,
-            RunOperation::Revert {
-                target,
-                allow_partial,
-            } => {
-                let wish = Wish {
-                    namespace: &namespace,
-                    plan: &request.plan,
-                    target,
-                    allow_partial: *allow_partial,
-                };
-                self.prepare_revert(record, request, &wish).await
-            }
+        let entry = found.map(PlanEntry::of);
+        match judge_plan(&self.context, &wish, entry.as_ref()).await? {
+            Judged::Execute(compiled) => self.prepare_execute(record, request, *compiled, entry).await,
+            Judged::Revert => self.prepare_revert(record, request, &wish).await,
+            Judged::Missing(message) => Ok(self.missing(message)),
+            Judged::Refused(refusal) => Ok(refusal.into()),
         }
     }
 
@@ -102,43 +75,14 @@ impl Starting {
         &mut self,
         record: &Record,
         request: &Request,
-        entry: PlanEntry,
+        compiled: Compiled,
+        entry: Option<PlanEntry>,
     ) -> Result<Look, StoreError> {
-        let (namespace, name) = record.key();
-        let plan = match &entry.plan {
-            Ok(plan) => plan,
-            Err(problems) => return Ok(invalid_plan(&request.plan, says::problems(problems))),
-        };
-        let workflows = self.read_workflows(plan, &namespace).await?;
-        let settings = &self.context.settings;
-        let source = PlanSource {
-            namespace: &namespace,
-            name: &request.plan,
-            plan,
-            workflows: &workflows,
-            service_account_name: plan
-                .service_account_name
-                .as_deref()
-                .or(settings.default_service_account.as_deref()),
-            served_namespaces: settings.served(),
-        };
-        let execution = ExecutionSource {
-            name: &name,
-            uid: record.uid(),
-            params: &request.params,
-        };
-        let compiled = match compile(&source, &execution) {
-            Ok(compiled) => compiled,
-            Err(problems) if problems.iter().any(is_missing) => {
-                return Ok(self.missing(says::problems(&problems)));
-            }
-            Err(problems) => return Ok(invalid_plan(&request.plan, says::problems(&problems))),
-        };
         let run = Run::new(compiled.snapshot);
         if let Some(look) = self.lacking(record, &run).await {
             return Ok(look);
         }
-        let record = match self.take_lock(record, request, Some(entry)).await? {
+        let record = match self.take_lock(record, request, entry).await? {
             Locked::Taken(record) => record,
             Locked::Not(look) => return Ok(look),
         };
@@ -153,25 +97,23 @@ impl Starting {
         Ok(self.ready(&record, reference, Run::new(snapshot), Kept::new()))
     }
 
-    /// Finds what is to be undone, takes the lock, finds it again, stores the snapshot. A Revert needs neither the plan's
+    /// Takes the lock, finds what is to be undone again, stores the snapshot. A Revert needs neither the plan's
     /// workflows nor that it is valid.
     async fn prepare_revert(
         &mut self,
         record: &Record,
         request: &Request,
-        wish: &Wish<'_>,
+        wish: &RunWish<'_>,
     ) -> Result<Look, StoreError> {
-        if let Err(refusal) = wish.target(&self.context).await? {
-            return Ok(refusal.into());
-        }
         let record = match self.take_lock(record, request, None).await? {
             Locked::Taken(record) => record,
             Locked::Not(look) => return Ok(look),
         };
         // Another Revert of it may have ended before the lock was taken.
-        let target = match wish.target(&self.context).await? {
-            Ok(target) => target,
-            Err(refusal) => return Ok(refusal.into()),
+        let target = match target_of(&self.context, wish).await? {
+            Some(Ok(target)) => target,
+            Some(Err(refusal)) => return Ok(refusal.into()),
+            None => return Ok(Look::Wait(LOOK_AGAIN)),
         };
         fault::point("before-snapshot").await;
         let (reference, run) = match target.store(&self.context, &record).await? {
@@ -233,16 +175,14 @@ impl Starting {
             uid: record.uid().to_owned(),
             plan: request.plan.clone(),
             operation: request.operation.name().to_owned(),
+            requested_by: record.who(labels::CREATED_BY, &self.context.settings),
         };
         let look = match desk::lock(&self.context, &run, found).await? {
             LockAnswer::Taken => return Ok(Locked::Taken(Box::new(record))),
-            LockAnswer::Busy(other) => {
-                let message = format!("Plan has an execution in progress: {other}");
-                Look::Refuse {
-                    reason: "PlanBusy",
-                    message,
-                }
-            }
+            LockAnswer::Busy(other) => Look::Refuse {
+                reason: "PlanBusy",
+                message: desk::busy(&other),
+            },
             LockAnswer::AlreadyRan => already_ran(&record),
             LockAnswer::PlanGone => self.missing(format!(
                 "plan `{}` does not exist or is being deleted",
@@ -252,13 +192,14 @@ impl Starting {
                 self.context.queues.plans.push((namespace, request.plan.clone()));
                 Look::Wait(LOOK_AGAIN)
             }
-            LockAnswer::Unreadable(problem) => invalid_plan(&request.plan, problem),
+            LockAnswer::Unreadable(problem) => invalid_plan(&request.plan, problem).into(),
         };
         Ok(Locked::Not(look))
     }
 
     fn ready(&mut self, record: &Record, reference: SnapshotRef, run: Run, kept: Kept) -> Look {
         let mut status = run.initial_status();
+        status.requested_by = Some(record.who(labels::CREATED_BY, &self.context.settings));
         status.snapshot = Some(reference);
         status.epoch = Some(self.context.leadership.epoch());
         let drive = Drive::begin(
@@ -271,28 +212,6 @@ impl Starting {
             self.cards.clone(),
         );
         Look::Ready(Box::new(drive))
-    }
-
-    async fn read_workflows(
-        &self,
-        plan: &Plan,
-        namespace: &str,
-    ) -> Result<BTreeMap<Key, WorkflowSource>, StoreError> {
-        let keys = workflow_keys(plan, namespace).into_iter();
-        let served = keys.filter(|key| {
-            self.context
-                .settings
-                .served()
-                .is_none_or(|served| served.contains(&key.0))
-        });
-        let reads = served.map(|key| async move {
-            let raw = self.context.stores.workflows.get(&key.0, &key.1).await?;
-            let source = raw.map_or(WorkflowSource::Missing, |raw| WorkflowEntry::of(raw).source);
-            Ok((key, source))
-        });
-        futures::future::try_join_all(reads)
-            .await
-            .map(|found| found.into_iter().collect())
     }
 
     /// Writes on the execution under which UID it was started, its labels and the finalizer.
@@ -334,16 +253,4 @@ impl Starting {
         }
         Err(StoreError::Conflict)
     }
-}
-
-fn invalid_plan(plan: &str, problems: String) -> Look {
-    Look::Refuse {
-        reason: "PlanInvalid",
-        message: format!("plan `{plan}` cannot run: {problems}"),
-    }
-}
-
-/// Whether what is wrong may be mended by creating a workflow.
-fn is_missing(problem: &Problem) -> bool {
-    matches!(problem.kind, ProblemKind::Unknown { what: "workflow", .. })
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use drplan_api::{
-    DRPlanExecutionStatus,
+    DRPlanExecutionStatus, labels,
     status::{ExecutionPhase, StepPhase},
 };
 use drplan_engine::{SnapshotError, action_indices, action_status};
@@ -109,8 +109,9 @@ pub async fn claim(
     let run = match run {
         Ok(run) => Some(run),
         Err(why) => {
-            let ends =
-                record.is_deleting() || record.cancel_wish().is_some() || status.cancellation.is_some();
+            let ends = record.is_deleting()
+                || record.annotation(labels::CANCEL).is_some()
+                || status.cancellation.is_some();
             if !ends && status.phase != ExecutionPhase::Unknown {
                 mark_unknown(&mut status, &why);
                 is_doubted = true;

@@ -10,7 +10,10 @@ use drplan_engine::{ActionIndex, Reverted, Run, action_indices, action_status, k
 
 use crate::{
     context::Context,
-    execution::snapshots::{self, Lost},
+    execution::{
+        judge::Refusal,
+        snapshots::{self, Lost},
+    },
     record::{Record, Recorded},
     store::StoreError,
 };
@@ -19,15 +22,6 @@ use crate::{
 const NOT_EXECUTED: &str = "尚未执行预案";
 /// Actions that a message lists as done.
 const LISTED_MAX: usize = 5;
-
-/// Why a Revert does not begin.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    /// The reason, one word.
-    pub(super) reason: &'static str,
-    /// What is wrong and what to do.
-    pub(super) message: String,
-}
 
 /// The execution that a Revert may undo.
 pub(super) struct Target {
@@ -229,7 +223,11 @@ impl Target {
 }
 
 fn refuse(reason: &'static str, message: String) -> Refusal {
-    Refusal { reason, message }
+    Refusal {
+        reason,
+        message,
+        problems: Vec::new(),
+    }
 }
 
 fn has_done_something(action: &ActionStatus) -> bool {

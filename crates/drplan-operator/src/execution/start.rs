@@ -184,7 +184,7 @@ impl Starting {
         if record.is_deleting() {
             return Ok(Look::Cancel("by deletion".to_owned()));
         }
-        if let Some(wish) = record.cancel_wish() {
+        if let Some(wish) = record.cancel_wish(&self.context.settings) {
             return Ok(Look::Cancel(wish.reason));
         }
         if record
@@ -271,6 +271,7 @@ impl Starting {
             status.plan.clone_from(&request.plan);
             status.operation_type = request.operation.name().to_owned();
         }
+        status.requested_by = Some(record.who(labels::CREATED_BY, &self.context.settings));
         let (warning, reason) = match decided {
             Look::Refuse { reason, message } => {
                 status.phase = ExecutionPhase::Failed;

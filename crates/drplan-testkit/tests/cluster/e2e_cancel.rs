@@ -48,7 +48,10 @@ async fn taken_off(api: &Api<DynamicObject>, name: &str, annotation: &str) -> an
 async fn cancelled(t: &TestNamespace, expected: &str) -> anyhow::Result<Value> {
     let end = execution_until(t, "run", "Cancelled").await?;
     assert_eq!(phases(&end), expected);
-    assert_eq!(text(&end, "/status/message"), "Execution cancelled by user");
+    assert_eq!(
+        text(&end, "/status/message"),
+        "Execution cancelled by unknown user"
+    );
     assert_eq!(t.stand_in.requests("/after").len(), 0);
     let (run, plan) = released(t, "run").await?;
     assert!(run["metadata"]["annotations"][ours("cancel")].is_null(), "{run}");
@@ -61,7 +64,7 @@ async fn cancelled(t: &TestNamespace, expected: &str) -> anyhow::Result<Value> {
     event(t, "run", "NothingToResume").await?;
     let told = told_events(t, "run").await?;
     assert!(
-        told.contains(&"Normal ExecutionCancelled: Execution cancelled by user".to_owned()),
+        told.contains(&"Normal ExecutionCancelled: Execution cancelled by unknown user".to_owned()),
         "{told:#?}"
     );
     assert!(
@@ -218,13 +221,16 @@ async fn cancel_of_what_waits_for_a_place_ends_it_at_once() -> anyhow::Result<()
             .await?;
             cancel(t, name, value).await?;
             let end = execution_until(t, name, "Cancelled").await?;
-            assert_eq!(text(&end, "/status/message"), "Execution cancelled by user");
+            assert_eq!(
+                text(&end, "/status/message"),
+                "Execution cancelled by unknown user"
+            );
             let (_, plan) = released(t, name).await?;
             assert!(plan["status"]["executionHistory"].is_null(), "{plan}");
             taken_off(&executions(t), name, "cancel").await?;
             assert_eq!(
                 event(t, name, "ExecutionCancelled").await?,
-                "Execution cancelled by user"
+                "Execution cancelled by unknown user"
             );
         }
         t.stand_in.release("/slow");

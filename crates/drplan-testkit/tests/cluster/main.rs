@@ -3,6 +3,7 @@
 mod audit;
 mod binaries;
 mod control_plane;
+mod e2e_admission;
 mod e2e_cancel;
 mod e2e_course;
 mod e2e_deletion;

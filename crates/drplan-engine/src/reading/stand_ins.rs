@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// Gives names to the actions and parameters of a workflow that have none; with `whole`, something that is fine stands
 /// in for each action with an error.
-pub(crate) fn in_workflow(spec: &mut Value, left_out: &[String], whole: bool) {
+pub(super) fn in_workflow(spec: &mut Value, left_out: &[String], whole: bool) {
     for (index, action) in items(spec, "actions").iter_mut().enumerate() {
         name(action, format!("unreadable-{index}"));
         let at = format!("spec.actions[{index}]");
@@ -22,7 +22,7 @@ pub(crate) fn in_workflow(spec: &mut Value, left_out: &[String], whole: bool) {
 }
 
 /// Gives names to the stages of a plan and to the workflows that it uses, where they have none.
-pub(crate) fn in_plan(spec: &mut Value, _: &[String], _: bool) {
+pub(super) fn in_plan(spec: &mut Value, _: &[String], _: bool) {
     values(items(spec, "globalParams"));
     values(items(spec, "params"));
     for (index, stage) in items(spec, "stages").iter_mut().enumerate() {
@@ -55,7 +55,7 @@ fn values(values: &mut [Value]) {
 }
 
 /// The workflow that stands in for one whose name cannot be read.
-pub(crate) const UNREADABLE: &str = "unreadable.unreadable";
+pub(super) const UNREADABLE: &str = "unreadable.unreadable";
 
 fn items<'a>(value: &'a mut Value, field: &str) -> &'a mut [Value] {
     let items = value.get_mut(field).and_then(Value::as_array_mut);

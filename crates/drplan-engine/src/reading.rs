@@ -1,23 +1,71 @@
-//! Values of the wrong shape. Reading stops at the first of them; a check tells of all, and of everything else too.
+//! From a spec as it is written to its canonical form, and to everything that is wrong with it at once.
+//!
+//! Decoding stops at the first value of a wrong shape, and normalising gives no form of a spec with mistakes. Here what is
+//! wrong is told, then left out, so that the rest can be looked at as well. Admission, the controllers and
+//! `kubectl drplan check` all read through it.
 
-use drplan_api::{Normalised, Problem, ProblemKind, Problems, Severity, decode};
+mod stand_ins;
+
+use drplan_api::{
+    DRPlanExecutionSpec, DRPlanSpec, DRWorkflowSpec, Normalised, Problem, ProblemKind, Problems, Severity,
+    canonical::{Plan, Request, Workflow},
+    decode, normalise_execution_named, normalise_plan, normalise_workflow,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+
+use crate::check::check_workflow;
 
 /// Wrong shapes that are told of in one object.
 const WRONG_SHAPES_MAX: usize = 100;
 
 /// A spec as far as it can be read.
-#[derive(Debug)]
-pub(crate) struct Reading<T> {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading<T> {
     /// Its canonical form, without what is left out; none if too little is left.
-    pub(crate) value: Option<T>,
+    pub value: Option<T>,
     /// What is left out because it is wrong: `spec.stages[1].name`. Empty exactly if the form is all of it.
-    pub(crate) left_out: Vec<String>,
+    pub left_out: Vec<String>,
+    /// What the spec by itself shows, in the order of its fields.
+    pub problems: Problems,
+}
+
+impl<T> Reading<T> {
+    /// Whether the canonical form is all of the spec.
+    pub fn is_whole(&self) -> bool {
+        self.left_out.is_empty() && self.value.is_some()
+    }
+
+    /// What was `found` about the canonical form, without what may come of that which is left out.
+    pub fn sound(&self, mut found: Problems) -> Problems {
+        found.retain(|problem| problem.object.is_some() || !may_come_of(&self.left_out, problem));
+        found
+    }
+}
+
+/// A workflow's spec, with what is inside its actions.
+pub fn read_workflow(spec: Value) -> Reading<Workflow> {
+    let mut reading = read::<DRWorkflowSpec, _>(spec, normalise_workflow, stand_ins::in_workflow);
+    let inside = reading.value.as_ref().map(check_workflow).unwrap_or_default();
+    let inside = reading.sound(inside);
+    reading.problems.extend(inside);
+    reading
+}
+
+/// The spec of a plan of `namespace`. What it shows together with its workflows, [`compile`](crate::compile()) tells.
+pub fn read_plan(spec: Value, namespace: &str) -> Reading<Plan> {
+    let normalise = |spec: &DRPlanSpec| normalise_plan(spec, namespace);
+    read(spec, normalise, stand_ins::in_plan)
+}
+
+/// The spec of an execution of `namespace`, with its `name` where it is known.
+pub fn read_execution(spec: Value, namespace: &str, name: Option<&str>) -> Reading<Request> {
+    let normalise = |spec: &DRPlanExecutionSpec| normalise_execution_named(spec, namespace, name);
+    read(spec, normalise, |_, _, _| {})
 }
 
 /// Whether `problem` may come of something that is left out, and not of what is written.
-pub(crate) fn may_come_of(left_out: &[String], problem: &Problem) -> bool {
+fn may_come_of(left_out: &[String], problem: &Problem) -> bool {
     // Whether an item of that list, or its name, is left out.
     let lacks = |list: &str| {
         left_out.iter().any(|path| {
@@ -30,6 +78,14 @@ pub(crate) fn may_come_of(left_out: &[String], problem: &Problem) -> bool {
     };
     if is_below(left_out, &problem.path) {
         return true;
+    }
+    if let ProblemKind::Unknown {
+        what: "workflow",
+        name,
+        ..
+    } = &problem.kind
+    {
+        return name.rsplit('/').next() == Some(stand_ins::UNREADABLE);
     }
     if let ProblemKind::Template { message } = &problem.kind {
         return message.contains("is not declared") && lacks("parameters")
@@ -48,12 +104,15 @@ pub(crate) fn may_come_of(left_out: &[String], problem: &Problem) -> bool {
 /// The canonical form of `spec` by `normalise`, and all that is wrong in it. What is wrong is told, then left out, so
 /// that the rest can be looked at; `stand_in` puts something into the places that must not be empty, given where errors
 /// are (the second time: something for each whole part with an error).
-pub(crate) fn read<S: DeserializeOwned, T>(
+fn read<S: DeserializeOwned, T>(
     mut spec: Value,
-    problems: &mut Problems,
     normalise: impl Fn(&S) -> Normalised<T>,
     stand_in: impl Fn(&mut Value, &[String], bool),
 ) -> Reading<T> {
+    if spec.is_null() {
+        spec = json!({});
+    }
+    let mut problems = Problems::new();
     let mut left_out: Vec<String> = Vec::new();
     let written: S = loop {
         match decode::<S>(spec.clone()) {
@@ -70,6 +129,7 @@ pub(crate) fn read<S: DeserializeOwned, T>(
                     return Reading {
                         value: None,
                         left_out,
+                        problems,
                     };
                 }
             }
@@ -91,6 +151,7 @@ pub(crate) fn read<S: DeserializeOwned, T>(
         return Reading {
             value: normalised.value,
             left_out,
+            problems,
         };
     }
     for path in &left_out[wrong_shapes.len()..] {
@@ -111,6 +172,7 @@ pub(crate) fn read<S: DeserializeOwned, T>(
     Reading {
         value: rest,
         left_out,
+        problems,
     }
 }
 
@@ -177,8 +239,6 @@ fn leave_out_of_object(object: &mut Map<String, Value>, path: &str, again: bool)
 
 #[cfg(test)]
 mod tests {
-    use drplan_api::{DRPlanSpec, normalise_plan};
-
     use super::*;
 
     #[test]
@@ -192,10 +252,8 @@ mod tests {
                 {"name": "fine", "parallel": [], "workflows": {}},
             ],
         });
-        let mut problems = Problems::new();
-        let normalise = |spec: &DRPlanSpec| normalise_plan(spec, "shop");
-        let plan = read(spec, &mut problems, normalise, |_, _, _| {});
-        assert!(plan.value.is_none());
+        let Reading { value, problems, .. } = read_plan(spec, "shop");
+        assert!(value.is_some(), "stages and workflows stand in");
         let mut told: Vec<&str> = problems.iter().map(|problem| problem.path.as_str()).collect();
         told.sort();
         assert_eq!(

@@ -3,8 +3,8 @@
 use anyhow::Context;
 use drplan_api::{DRPlan, DRPlanExecution, DRWorkflow};
 use k8s_openapi::NamespaceResourceScope;
-use kube::{Resource, ResourceExt};
 use kube::api::PostParams;
+use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

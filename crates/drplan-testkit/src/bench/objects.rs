@@ -3,8 +3,8 @@
 use anyhow::Context;
 use drplan_api::{DRPlan, DRPlanExecution, DRWorkflow};
 use k8s_openapi::NamespaceResourceScope;
-use kube::Resource;
 use kube::api::PostParams;
+use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -36,7 +36,17 @@ pub(super) async fn looked_at(t: &TestNamespace, plan: &str) -> anyhow::Result<(
     .await
 }
 
-/// Waits until the plan's lock is free.
+/// Waits until nothing is left to do for the execution: its end is recorded, entered with its plan, and its finalizer off.
+pub(super) async fn ended(t: &TestNamespace, execution: &str) -> anyhow::Result<()> {
+    object_until(&t.api::<DRPlanExecution>(), execution, "has ended", |execution| {
+        let execution = execution?;
+        let ended = execution.status.as_ref()?.phase.is_terminal();
+        (ended && execution.finalizers().is_empty()).then_some(())
+    })
+    .await
+}
+
+/// Waits until the plan's lock is free. It also is before it is taken.
 pub(super) async fn released(t: &TestNamespace, plan: &str) -> anyhow::Result<()> {
     object_until(&t.api::<DRPlan>(), plan, "is free", |plan| {
         plan?.status.as_ref()?.current_execution.is_none().then_some(())

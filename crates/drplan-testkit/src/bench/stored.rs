@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::bench::objects::{apply_plan, execute, looked_at, object, released};
+use crate::bench::objects::{apply_plan, ended, execute, looked_at, object, released};
 use crate::bench::process::{Usage, usage};
 use crate::bench::site::Site;
 use crate::namespace::TestNamespace;
@@ -36,7 +36,7 @@ pub(super) async fn restart(t: &TestNamespace) -> anyhow::Result<Restart> {
     apply_plan(t, "done", &urls).await?;
     looked_at(t, "done").await?;
     execute(t, "done", "done").await?;
-    released(t, "done").await?;
+    ended(t, "done").await?;
     let done: Value = serde_json::to_value(t.api::<DRPlanExecution>().get("done").await?)?;
 
     t.stand_in.script("/held", [Answer::ok().held(), Answer::ok()]);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bench::objects::{apply_plan, execute, looked_at, released};
+use crate::bench::objects::{apply_plan, ended, execute, looked_at};
 use crate::bench::site::Site;
 use crate::eventually::{Seen, eventually};
 use crate::namespace::TestNamespace;
@@ -54,7 +54,7 @@ async fn writes(t: &TestNamespace, site: &Site, actions: usize) -> anyhow::Resul
     let audit = t.control_plane.audit().from_now().namespace(&t.name);
     let audit = audit.user(&format!("operator:{}", t.name));
     execute(t, &name, &name).await?;
-    released(t, &name).await?;
+    ended(t, &name).await?;
     // Two Events for each action and four for a run of one stage follow beside it; the log a moment later.
     let wanted = 2 * actions + 4;
     eventually("all events of the run", async || {

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use figures::Figures;
 use scene::Scene;
+pub(crate) use follow::in_order;
 use screen::{Ink, Screen};
 
 /// What is going to happen.

@@ -87,7 +87,8 @@ pub(crate) fn linker_flags(module: &Path) -> anyhow::Result<String> {
     let text = fs::read_to_string(module.join("go.mod")).context("failed to read go.mod")?;
     let version = text
         .lines()
-        .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes v"));
+        .map(|line| line.trim().trim_start_matches("require "))
+        .find_map(|line| line.strip_prefix("k8s.io/kubernetes v")?.split(' ').next());
     let version = version.context("go.mod does not require k8s.io/kubernetes")?;
     let mut parts = version.split('.');
     let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());

@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::process::Process;
+use super::shop::SHOP;
 use super::{NAMESPACE, Trial, seen};
 use crate::chart::{CHART, run_helm};
 use crate::eventually::{Seen, eventually, object_until};
@@ -35,6 +36,8 @@ impl Trial<'_> {
         let sites = json!({"ca.crt": self.authority.certificate()});
         self.apply(&json!({"apiVersion": "v1", "kind": "List", "items": [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": level}},
+            // The chart gives rights in it.
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHOP}},
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "sites", "namespace": NAMESPACE}, "data": sites},
         ]}))
         .await?;
@@ -47,7 +50,7 @@ impl Trial<'_> {
         self.restricted(&pods).await?;
         let budgets: Api<PodDisruptionBudget> = Api::namespaced(self.client.clone(), NAMESPACE);
         let allowed = |budget: Option<&PodDisruptionBudget>| {
-            (budget?.status.as_ref()?.disruptions_allowed == 1).then_some(())
+            (budget?.status.as_ref()?.disruptions_allowed == Some(1)).then_some(())
         };
         object_until(&budgets, "drplan-operator", "lets one of two Pods go", allowed).await?;
         seen(format!("{} leads; the budget lets one of two Pods go", self.leader().await?));

@@ -14,8 +14,8 @@ mod services;
 use tokio::time::Instant;
 
 use figures::Figures;
-use scene::Scene;
 pub(crate) use follow::in_order;
+use scene::Scene;
 use screen::{Ink, Screen};
 
 /// What is going to happen.

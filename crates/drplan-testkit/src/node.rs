@@ -149,12 +149,16 @@ async fn prepare() -> anyhow::Result<(Binaries, Packages)> {
 
 /// Waits until the machine is as it was: the kernel takes namespaces apart after their last process has ended.
 async fn as_it_was(machine: &Machine, after: &str) -> anyhow::Result<()> {
-    eventually_within(Duration::from_secs(30), "the machine to be as it was", async || {
-        let changed = machine.changed()?;
-        Ok(Seen::when(changed.is_empty().then_some(()), || {
-            changed.join("; ")
-        }))
-    })
+    eventually_within(
+        Duration::from_secs(30),
+        "the machine to be as it was",
+        async || {
+            let changed = machine.changed()?;
+            Ok(Seen::when(changed.is_empty().then_some(()), || {
+                changed.join("; ")
+            }))
+        },
+    )
     .await?;
     eprintln!("node: {after}, and the machine is as it was: {machine}");
     Ok(())

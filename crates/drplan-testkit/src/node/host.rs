@@ -61,10 +61,7 @@ impl Node {
             .run_with(&["apply", "-f", "-"], &settings::name_service().to_string())
             .await?;
         node.takes_pods().await?;
-        eprintln!(
-            "node: it takes Pods after {:.1} s",
-            begun.elapsed().as_secs_f64()
-        );
+        eprintln!("node: it takes Pods after {:.1} s", begun.elapsed().as_secs_f64());
         Ok(node)
     }
 
@@ -104,11 +101,7 @@ impl Node {
     async fn start_runtime(&mut self) -> anyhow::Result<()> {
         let config = self.dir.join("containerd.toml");
         let containerd = self.programs.containerd.join("containerd");
-        self.launch(
-            "containerd",
-            containerd,
-            vec!["--config".into(), config.into()],
-        )?;
+        self.launch("containerd", containerd, vec!["--config".into(), config.into()])?;
         eventually("containerd", async || {
             self.ctr(&["version".as_ref()]).await.map(Seen::Done)
         })
@@ -175,14 +168,23 @@ impl Node {
 
     async fn ctr(&self, args: &[&OsStr]) -> anyhow::Result<()> {
         let output = Command::new(self.programs.containerd.join("ctr"))
-            .args(["--address", "/run/containerd/containerd.sock", "--namespace", "k8s.io"])
+            .args([
+                "--address",
+                "/run/containerd/containerd.sock",
+                "--namespace",
+                "k8s.io",
+            ])
             .args(args)
             .kill_on_drop(true)
             .output()
             .await
             .context("failed to run ctr")?;
         let complained = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "ctr {args:?} failed: {}", complained.trim());
+        ensure!(
+            output.status.success(),
+            "ctr {args:?} failed: {}",
+            complained.trim()
+        );
         Ok(())
     }
 

@@ -13,7 +13,10 @@ const COVERED: [&str; 3] = ["/run", "/var/lib", "/var/log"];
 const PROGRAMS: [(&str, &str); 5] = [
     ("go", "https://go.dev/dl, 1.26 or newer"),
     ("cc", "a C compiler; Debian: apt-get install gcc libc6-dev"),
-    ("apt-get", "it downloads iptables, libseccomp and busybox, from Debian or Ubuntu"),
+    (
+        "apt-get",
+        "it downloads iptables, libseccomp and busybox, from Debian or Ubuntu",
+    ),
     ("dpkg-deb", "it unpacks them"),
     ("unshare", "from util-linux"),
 ];
@@ -23,7 +26,9 @@ pub fn missing() -> Vec<String> {
     let mut missing = Vec::new();
     let architecture = std::env::consts::ARCH;
     if !matches!(architecture, "x86_64" | "aarch64") {
-        missing.push(format!("the processor is {architecture}; x86_64 or aarch64 is needed"));
+        missing.push(format!(
+            "the processor is {architecture}; x86_64 or aarch64 is needed"
+        ));
     }
     for (program, from) in PROGRAMS {
         if !on_path(program) {
@@ -60,7 +65,13 @@ fn on_path(program: &str) -> bool {
 /// Why namespaces cannot be made, or a file system not mounted in them.
 fn no_namespaces() -> Option<String> {
     let probe = Command::new("unshare")
-        .args(["-mnpuif", "--mount-proc", "--propagation", "private", "--kill-child"])
+        .args([
+            "-mnpuif",
+            "--mount-proc",
+            "--propagation",
+            "private",
+            "--kill-child",
+        ])
         .args(["mount", "-t", "tmpfs", "tmpfs"])
         .arg(Path::new("/run"))
         .output()

@@ -123,7 +123,9 @@ fn download(to: &Path, cache: &Path) -> anyhow::Result<()> {
     let Err(first) = run(apt(to).arg("download").args(NAMES)) else {
         return Ok(());
     };
-    eprintln!("node: by the machine's own lists apt found not all of them; fetching new lists into the cache");
+    eprintln!(
+        "node: by the machine's own lists apt found not all of them; fetching new lists into the cache"
+    );
     let lists = cache.join("packages-lists");
     fs::create_dir_all(lists.join("partial"))?;
     let ours = [

@@ -55,7 +55,11 @@ impl Programs {
                 ..bundle(
                     "containerd",
                     &[
-                        (".", "github.com/containerd/containerd/v2/cmd/containerd", "containerd"),
+                        (
+                            ".",
+                            "github.com/containerd/containerd/v2/cmd/containerd",
+                            "containerd",
+                        ),
                         (
                             ".",
                             "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
@@ -76,7 +80,11 @@ impl Programs {
             cni: bundle(
                 "cni",
                 &[
-                    (".", "github.com/containernetworking/plugins/plugins/main/bridge", "bridge"),
+                    (
+                        ".",
+                        "github.com/containernetworking/plugins/plugins/main/bridge",
+                        "bridge",
+                    ),
                     (
                         ".",
                         "github.com/containernetworking/plugins/plugins/main/loopback",
@@ -125,8 +133,5 @@ fn with_seccomp(packages: &Packages) -> anyhow::Result<Vec<(&'static str, OsStri
     );
     fs::write(&answer, script).with_context(|| format!("failed to write `{}`", answer.display()))?;
     fs::set_permissions(&answer, fs::Permissions::from_mode(0o755))?;
-    Ok(vec![
-        ("CGO_ENABLED", "1".into()),
-        ("PKG_CONFIG", answer.into()),
-    ])
+    Ok(vec![("CGO_ENABLED", "1".into()), ("PKG_CONFIG", answer.into())])
 }

@@ -84,16 +84,28 @@ impl<'a> Trial<'a> {
     }
 
     async fn all(&self, image: &Path) -> anyhow::Result<()> {
-        self.step("Helm installs two replicas from the archive of the image", self.installed(image))
-            .await?;
-        self.step("a wrong plan is refused, by a webhook behind the Service", self.refused())
-            .await?;
+        self.step(
+            "Helm installs two replicas from the archive of the image",
+            self.installed(image),
+        )
+        .await?;
+        self.step(
+            "a wrong plan is refused, by a webhook behind the Service",
+            self.refused(),
+        )
+        .await?;
         self.step("Jobs run containers", self.containers()).await?;
         let first = self
-            .step("the shop fails over, and its leader is killed (SIGKILL)", self.killed())
+            .step(
+                "the shop fails over, and its leader is killed (SIGKILL)",
+                self.killed(),
+            )
             .await?;
-        self.step("the shop comes back, and the chart is upgraded", self.upgraded(&first))
-            .await?;
+        self.step(
+            "the shop comes back, and the chart is upgraded",
+            self.upgraded(&first),
+        )
+        .await?;
         let second = self
             .step(
                 "the shop fails over again, and the Pod of the leader is deleted at once",
@@ -105,15 +117,12 @@ impl<'a> Trial<'a> {
             self.again(&second),
         )
         .await?;
-        self.step("nothing was forbidden to the operator", self.rights()).await
+        self.step("nothing was forbidden to the operator", self.rights())
+            .await
     }
 
     /// Runs one step, and says how long it took.
-    async fn step<T>(
-        &self,
-        name: &str,
-        step: impl Future<Output = anyhow::Result<T>>,
-    ) -> anyhow::Result<T> {
+    async fn step<T>(&self, name: &str, step: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
         let number = self.steps.get() + 1;
         self.steps.set(number);
         eprintln!("\n{number}. {name}");
@@ -140,10 +149,34 @@ impl<'a> Trial<'a> {
         let questions: [&[&str]; 6] = [
             &["get", "pods,jobs,leases,events", "--all-namespaces", "-o", "wide"],
             &["describe", "pods", "--namespace", NAMESPACE],
-            &["logs", "--namespace", NAMESPACE, "--selector=app=drplan-controller", "--prefix", "--tail=60"],
-            &["logs", "--namespace", NAMESPACE, "--selector=app=drplan-controller", "--prefix", "--tail=60", "--previous"],
-            &["get", "drplans,drplanexecutions", "--all-namespaces", "-o", "yaml"],
-            &["get", "validatingwebhookconfigurations,mutatingwebhookconfigurations"],
+            &[
+                "logs",
+                "--namespace",
+                NAMESPACE,
+                "--selector=app=drplan-controller",
+                "--prefix",
+                "--tail=60",
+            ],
+            &[
+                "logs",
+                "--namespace",
+                NAMESPACE,
+                "--selector=app=drplan-controller",
+                "--prefix",
+                "--tail=60",
+                "--previous",
+            ],
+            &[
+                "get",
+                "drplans,drplanexecutions",
+                "--all-namespaces",
+                "-o",
+                "yaml",
+            ],
+            &[
+                "get",
+                "validatingwebhookconfigurations,mutatingwebhookconfigurations",
+            ],
         ];
         for question in questions {
             let answer = self.kubectl.run(question).await;

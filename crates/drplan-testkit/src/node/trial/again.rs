@@ -8,8 +8,11 @@ use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use super::shop::{PLAN, Run, SHOP};
-use super::{NAMESPACE, Trial, seen};
+use super::{Trial, seen};
 use crate::eventually::{Seen, eventually};
+
+/// What the operator registers by itself.
+const REGISTERED: &str = "validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings";
 
 impl Trial<'_> {
     /// Uninstalls the chart, sees that plans and records stay and can be written, installs it again, and undoes a run of
@@ -20,18 +23,25 @@ impl Trial<'_> {
         self.uninstall().await?;
         self.uninstalled.set(Some((begun, Timestamp::now())));
         ensure!(self.records().await? == before, "plans or records were changed");
-        seen(format!("uninstalled; {} plans, workflows and records are as they were", before.len()));
+        seen(format!(
+            "uninstalled; {} plans, workflows and records are as they were",
+            before.len()
+        ));
         // They go by the garbage collector, with the role that owns them.
-        for kind in ["validatingwebhookconfigurations", "mutatingwebhookconfigurations", "leases"] {
-            eventually(&format!("no {kind} to be left"), async || {
-                let args = ["get", kind, "--namespace", NAMESPACE, "-o", "name", "--ignore-not-found"];
-                let left = self.kubectl.run(&args).await?;
-                let left = left.trim().to_owned();
-                Ok(Seen::when((left.is_empty() || kind == "leases").then_some(()), || left))
-            })
-            .await?;
-        }
-        let note = ["annotate", "drplan", PLAN, "--namespace", SHOP, "note=written without an operator"];
+        eventually("webhooks and policies to be gone", async || {
+            let left = self.kubectl.run(&["get", REGISTERED, "-o", "name"]).await?;
+            let left: Vec<&str> = left.lines().filter(|name| name.contains("drplan")).collect();
+            Ok(Seen::when(left.is_empty().then_some(()), || left.join(" ")))
+        })
+        .await?;
+        let note = [
+            "annotate",
+            "drplan",
+            PLAN,
+            "--namespace",
+            SHOP,
+            "note=written without an operator",
+        ];
         self.kubectl.run(&note).await?;
         seen("no webhook is left, and a plan can be written");
 
@@ -40,9 +50,19 @@ impl Trial<'_> {
         self.succeeded(&revert, PlanPhase::Ready).await?;
         self.undone_once(run, &[]).await?;
         let history = self.plans().get(PLAN).await?;
-        let history = history.status.map(|status| status.execution_history).unwrap_or_default();
-        ensure!(history.len() == 4, "the plan's history has {} entries", history.len());
-        seen(format!("installed again; {} undid {}, and the history has all four runs", revert.name, run.name));
+        let history = history
+            .status
+            .map(|status| status.execution_history)
+            .unwrap_or_default();
+        ensure!(
+            history.len() == 4,
+            "the plan's history has {} entries",
+            history.len()
+        );
+        seen(format!(
+            "installed again; {} undid {}, and the history has all four runs",
+            revert.name, run.name
+        ));
         Ok(())
     }
 
@@ -50,7 +70,12 @@ impl Trial<'_> {
     async fn records(&self) -> anyhow::Result<Vec<Value>> {
         let mut records = Vec::new();
         for execution in self.executions(SHOP).list(&ListParams::default()).await? {
-            records.push(json!([execution.name_any(), execution.uid(), execution.spec, execution.status]));
+            records.push(json!([
+                execution.name_any(),
+                execution.uid(),
+                execution.spec,
+                execution.status
+            ]));
         }
         for plan in self.plans().list(&ListParams::default()).await? {
             records.push(json!([plan.name_any(), plan.uid(), plan.spec, plan.status]));
@@ -58,7 +83,11 @@ impl Trial<'_> {
         let workflows = ["get", "drworkflows", "--all-namespaces", "-o", "json"];
         let workflows: Value = serde_json::from_str(&self.kubectl.run(&workflows).await?)?;
         for workflow in workflows["items"].as_array().into_iter().flatten() {
-            records.push(json!([workflow["metadata"]["name"], workflow["metadata"]["uid"], workflow["spec"]]));
+            records.push(json!([
+                workflow["metadata"]["name"],
+                workflow["metadata"]["uid"],
+                workflow["spec"]
+            ]));
         }
         Ok(records)
     }

@@ -34,20 +34,34 @@ impl Trial<'_> {
         ]}))
         .await?;
 
-        let done = self.run_job("counts", "echo user $(busybox id -u) counts to $((6 * 7))").await?;
+        let done = self
+            .run_job("counts", "echo user $(busybox id -u) counts to $((6 * 7))")
+            .await?;
         ensure!(
             done.0 == ExecutionPhase::Succeeded,
             "the run of a Job that succeeds is {:?}: {}",
             done.0,
             done.1.message
         );
-        let job = done.1.outputs.job_ref.as_ref().context("the action names no Job")?;
+        let job = done
+            .1
+            .outputs
+            .job_ref
+            .as_ref()
+            .context("the action names no Job")?;
         let log = self
             .kubectl
             .run(&["logs", "--namespace", PLACE, &format!("job/{}", job.name)])
             .await?;
-        ensure!(log.trim() == "user 1000 counts to 42", "the container said {log:?}");
-        seen(format!("Job {} succeeded; its container said: {}", job.name, log.trim()));
+        ensure!(
+            log.trim() == "user 1000 counts to 42",
+            "the container said {log:?}"
+        );
+        seen(format!(
+            "Job {} succeeded; its container said: {}",
+            job.name,
+            log.trim()
+        ));
 
         let failed = self.run_job("fails", "echo the disk is full; exit 3").await?;
         ensure!(
@@ -64,7 +78,13 @@ impl Trial<'_> {
     async fn run_job(&self, name: &str, script: &str) -> anyhow::Result<(ExecutionPhase, ActionStatus)> {
         self.apply(&plan(name, script)).await?;
         self.kubectl
-            .run(&["wait", "--namespace", PLACE, "--for=jsonpath={.status.phase}=Ready", &format!("drplan/{name}")])
+            .run(&[
+                "wait",
+                "--namespace",
+                PLACE,
+                "--for=jsonpath={.status.phase}=Ready",
+                &format!("drplan/{name}"),
+            ])
             .await?;
         let run = json!({
             "apiVersion": "dr.bkbcs.tencent.com/v1alpha1",
@@ -75,7 +95,10 @@ impl Trial<'_> {
         self.apply(&run).await?;
         let ended: DRPlanExecution = self.ended(PLACE, name).await?;
         let status = ended.status.unwrap_or_default();
-        let action = crate::demo::in_order(&status).pop().context("it has no action")?.1;
+        let action = crate::demo::in_order(&status)
+            .pop()
+            .context("it has no action")?
+            .1;
         Ok((status.phase, action))
     }
 }

@@ -45,7 +45,11 @@ impl Trial<'_> {
         let pods = self.pods().await?;
         ensure!(pods.len() == 2, "there are {} Pods", pods.len());
         for pod in &pods {
-            seen(format!("{}: {}", pod.name_any(), start_of(pod).context("the Pod tells no times")?));
+            seen(format!(
+                "{}: {}",
+                pod.name_any(),
+                start_of(pod).context("the Pod tells no times")?
+            ));
         }
         self.restricted(&pods).await?;
         let budgets: Api<PodDisruptionBudget> = Api::namespaced(self.client.clone(), NAMESPACE);
@@ -53,7 +57,10 @@ impl Trial<'_> {
             (budget?.status.as_ref()?.disruptions_allowed == Some(1)).then_some(())
         };
         object_until(&budgets, "drplan-operator", "lets one of two Pods go", allowed).await?;
-        seen(format!("{} leads; the budget lets one of two Pods go", self.leader().await?));
+        seen(format!(
+            "{} leads; the budget lets one of two Pods go",
+            self.leader().await?
+        ));
         Ok(())
     }
 
@@ -67,7 +74,9 @@ impl Trial<'_> {
         self.helm(&args).await?;
         self.rolled_out().await?;
         let seconds = begun.elapsed().as_secs_f64();
-        seen(format!("helm install, and both Pods are ready after {seconds:.1} s"));
+        seen(format!(
+            "helm install, and both Pods are ready after {seconds:.1} s"
+        ));
         // The leader registers them.
         eventually("the webhooks to be registered", async || {
             let names = ["get", "validatingwebhookconfigurations", "drplan-operator"];
@@ -79,13 +88,22 @@ impl Trial<'_> {
 
     /// `helm upgrade` as the documentation has it, to the image of the later release.
     pub(super) async fn upgrade(&self) -> anyhow::Result<()> {
-        let args = ["upgrade", "drplan", CHART, "--namespace", NAMESPACE, "--reuse-values"];
-        self.helm(&[&args[..], &["--set", "image.tag=next"]].concat()).await
+        let args = [
+            "upgrade",
+            "drplan",
+            CHART,
+            "--namespace",
+            NAMESPACE,
+            "--reuse-values",
+        ];
+        self.helm(&[&args[..], &["--set", "image.tag=next"]].concat())
+            .await
     }
 
     /// `helm uninstall`, and its Pods are gone.
     pub(super) async fn uninstall(&self) -> anyhow::Result<()> {
-        self.helm(&["uninstall", "drplan", "--namespace", NAMESPACE]).await?;
+        self.helm(&["uninstall", "drplan", "--namespace", NAMESPACE])
+            .await?;
         eventually("the Pods to be gone", async || {
             let left = self.pods().await?.len();
             Ok(Seen::when((left == 0).then_some(()), || format!("{left} Pods")))
@@ -135,9 +153,19 @@ impl Trial<'_> {
 
     /// That the namespace takes restricted Pods only, and what the kernel says of ours.
     async fn restricted(&self, pods: &[Pod]) -> anyhow::Result<()> {
-        let pod = ["run", "root", "--image=busybox:1", "--dry-run=server", "--namespace", NAMESPACE];
+        let pod = [
+            "run",
+            "root",
+            "--image=busybox:1",
+            "--dry-run=server",
+            "--namespace",
+            NAMESPACE,
+        ];
         let refused = self.kubectl.run(&pod).await;
-        let refused = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        let refused = refused
+            .err()
+            .map(|error| format!("{error:#}"))
+            .unwrap_or_default();
         ensure!(
             refused.contains("violates PodSecurity \"restricted"),
             "an ordinary Pod is not refused in {NAMESPACE}: {refused:?}"

@@ -29,7 +29,10 @@ impl Trial<'_> {
         let process = Process::of(&leader)?;
         process.kill()?;
         let killed = Timestamp::now();
-        seen(format!("{}: kill -9, while {MYSQL} waits for its answer", leader.name_any()));
+        seen(format!(
+            "{}: kill -9, while {MYSQL} waits for its answer",
+            leader.name_any()
+        ));
         self.starts_again(&leader, process).await?;
         self.goes_on(MYSQL, killed).await?;
         self.succeeded(&run, PlanPhase::Executed).await?;
@@ -52,20 +55,29 @@ impl Trial<'_> {
                 .then_some(())
         };
         object_until(&pods, &before.name_any(), "is told to end", told).await?;
-        seen(format!("{} was told to end, while {MYSQL_UNDO} waits for its answer", before.name_any()));
+        seen(format!(
+            "{} was told to end, while {MYSQL_UNDO} waits for its answer",
+            before.name_any()
+        ));
         self.databases.release("/revert");
         self.rolled_out().await?;
         self.succeeded(&revert, PlanPhase::Ready).await?;
         self.undone_once(run, &[]).await?;
         eventually("the Pods of before to be gone", async || {
             let pods = self.pods().await?;
-            let old = pods.iter().filter(|pod| !image_of(pod).ends_with(":next")).count();
+            let old = pods
+                .iter()
+                .filter(|pod| !image_of(pod).ends_with(":next"))
+                .count();
             Ok(Seen::when((old == 0 && pods.len() == 2).then_some(()), || {
                 format!("{old} old Pods of {}", pods.len())
             }))
         })
         .await?;
-        seen(format!("both Pods run the image of the upgrade; {} leads", self.leader().await?));
+        seen(format!(
+            "both Pods run the image of the upgrade; {} leads",
+            self.leader().await?
+        ));
         Ok(())
     }
 
@@ -80,7 +92,9 @@ impl Trial<'_> {
             .run(&[&delete[..], &["--grace-period=0", "--force"]].concat())
             .await?;
         let deleted = Timestamp::now();
-        seen(format!("{leader}: deleted with no grace, while {REDIS} waits for its answer"));
+        seen(format!(
+            "{leader}: deleted with no grace, while {REDIS} waits for its answer"
+        ));
         self.goes_on(REDIS, deleted).await?;
         self.succeeded(&run, PlanPhase::Executed).await?;
         self.once(&run, &[REDIS]).await?;
@@ -96,7 +110,9 @@ impl Trial<'_> {
     async fn call_in_flight(&self, path: &str) -> anyhow::Result<()> {
         let is_it = |call: &Recorded| is_of(call, path) && call.outcome == Outcome::Pending;
         self.databases
-            .wait_until("the call that is held", |calls| calls.iter().any(is_it).then_some(()))
+            .wait_until("the call that is held", |calls| {
+                calls.iter().any(is_it).then_some(())
+            })
             .await
     }
 
@@ -110,7 +126,10 @@ impl Trial<'_> {
             })
             .await?;
         let seconds = again.duration_since(since).as_secs_f64();
-        seen(format!("the same call arrived again {seconds:.1} s later; {} leads", self.leader().await?));
+        seen(format!(
+            "the same call arrived again {seconds:.1} s later; {} leads",
+            self.leader().await?
+        ));
         Ok(())
     }
 
@@ -132,10 +151,15 @@ impl Trial<'_> {
         let age = eventually("it to be ready", async || {
             let answer = client.get(&url).send().await?.status();
             let age = process.age()?;
-            Ok(Seen::when(answer.is_success().then_some(age), || answer.to_string()))
+            Ok(Seen::when(answer.is_success().then_some(age), || {
+                answer.to_string()
+            }))
         })
         .await?;
-        seen(format!("its container was started again, and is ready {} ms after", age.as_millis()));
+        seen(format!(
+            "its container was started again, and is ready {} ms after",
+            age.as_millis()
+        ));
         Ok(())
     }
 
@@ -164,7 +188,9 @@ fn is_of(call: &Recorded, path: &str) -> bool {
 
 fn image_of(pod: &Pod) -> &str {
     let containers = pod.spec.as_ref().map_or(&[][..], |spec| &spec.containers);
-    let image = containers.first().and_then(|container| container.image.as_deref());
+    let image = containers
+        .first()
+        .and_then(|container| container.image.as_deref());
     image.unwrap_or_default()
 }
 

@@ -39,7 +39,12 @@ impl Trial<'_> {
         for job in &jobs {
             let of_job = ListParams::default().labels(&format!("job-name={}", job.name_any()));
             let pods = pods.list(&of_job).await?.items;
-            ensure!(pods.len() == 1, "the Job {} has {} Pods", job.name_any(), pods.len());
+            ensure!(
+                pods.len() == 1,
+                "the Job {} has {} Pods",
+                job.name_any(),
+                pods.len()
+            );
         }
         for kind in ["Localization", "Subscription"] {
             let made = self.made(kind, run).await?;
@@ -60,7 +65,10 @@ impl Trial<'_> {
             let left = self.made(kind, run).await?;
             ensure!(left == 0, "{left} {kind}s of {} are left", run.name);
         }
-        seen(format!("{} keys of undos took effect once each; the run's objects are gone", keys.len()));
+        seen(format!(
+            "{} keys of undos took effect once each; the run's objects are gone",
+            keys.len()
+        ));
         Ok(())
     }
 
@@ -82,18 +90,26 @@ impl Trial<'_> {
         let mut wanted = wanted.to_vec();
         wanted.sort();
         let found: Vec<&String> = calls.keys().collect();
-        ensure!(found.iter().copied().eq(&wanted), "the keys of the calls are {found:?}");
+        ensure!(
+            found.iter().copied().eq(&wanted),
+            "the keys of the calls are {found:?}"
+        );
         for (key, calls) in &calls {
             let effects = calls.iter().filter(|call| !call.is_repeat).count();
             let outcomes: Vec<Outcome> = calls.iter().map(|call| call.outcome).collect();
             let may_repeat = repeated.iter().any(|path| key.ends_with(path));
             ensure!(
-                effects == 1 && (calls.len() == 1 || may_repeat) && outcomes.last() == Some(&Outcome::Answered),
+                effects == 1
+                    && (calls.len() == 1 || may_repeat)
+                    && outcomes.last() == Some(&Outcome::Answered),
                 "the call {key} arrived {} times and took effect {effects} times: {outcomes:?}",
                 calls.len()
             );
             if calls.len() > 1 {
-                seen(format!("{key} arrived {} times, and took effect once", calls.len()));
+                seen(format!(
+                    "{key} arrived {} times, and took effect once",
+                    calls.len()
+                ));
             }
         }
         Ok(())

@@ -43,7 +43,9 @@ impl Process {
     pub(super) fn facts(self, names: &[&str]) -> anyhow::Result<Vec<String>> {
         let status = fs::read_to_string(self.dir().join("status"))?;
         let value = |name: &&str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(*name)?.strip_prefix(':'));
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(*name)?.strip_prefix(':'));
             let value = line.and_then(|line| line.split_whitespace().next());
             Ok(value.with_context(|| format!("there is no {name}"))?.to_owned())
         };
@@ -60,7 +62,9 @@ impl Process {
         let began: f64 = values.split(' ').nth(19).context("no start in stat")?.parse()?;
         let uptime = fs::read_to_string("/proc/uptime")?;
         let uptime: f64 = uptime.split(' ').next().context("no uptime")?.parse()?;
-        Ok(Duration::from_secs_f64((uptime - began / TICKS_PER_SECOND).max(0.0)))
+        Ok(Duration::from_secs_f64(
+            (uptime - began / TICKS_PER_SECOND).max(0.0),
+        ))
     }
 
     fn dir(self) -> PathBuf {

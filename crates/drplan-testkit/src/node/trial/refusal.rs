@@ -14,7 +14,11 @@ impl Trial<'_> {
     /// The example is taken, and a copy with a mistake is not.
     pub(super) async fn refused(&self) -> anyhow::Result<()> {
         let webhooks: Api<ValidatingWebhookConfiguration> = Api::all(self.client.clone());
-        let webhooks = webhooks.get("drplan-operator").await?.webhooks.unwrap_or_default();
+        let webhooks = webhooks
+            .get("drplan-operator")
+            .await?
+            .webhooks
+            .unwrap_or_default();
         let services: Vec<String> = webhooks
             .iter()
             .filter_map(|webhook| webhook.client_config.service.as_ref())
@@ -22,7 +26,9 @@ impl Trial<'_> {
             .collect();
         let wanted = format!("{NAMESPACE}/drplan-operator-webhook");
         ensure!(
-            !services.is_empty() && services.len() == webhooks.len() && services.iter().all(|name| *name == wanted),
+            !services.is_empty()
+                && services.len() == webhooks.len()
+                && services.iter().all(|name| *name == wanted),
             "the webhooks are asked at {services:?}"
         );
         self.apply_shop().await?;

@@ -31,14 +31,19 @@ impl Trial<'_> {
             }
         }
         ensure!(forbidden.is_empty(), "forbidden: {forbidden:#?}");
-        let as_others = asked.iter().filter(|entry| entry.impersonated_user.is_some()).count();
+        let as_others = asked
+            .iter()
+            .filter(|entry| entry.impersonated_user.is_some())
+            .count();
         ensure!(as_others > 0, "it never acted as the ServiceAccount of a plan");
         seen(format!(
             "{} requests of {} sorts, {as_others} of them as ServiceAccounts of plans: none forbidden",
             asked.len(),
             what.len()
         ));
-        seen(format!("{at_the_end} forbidden while the chart and its rights were taken away"));
+        seen(format!(
+            "{at_the_end} forbidden while the chart and its rights were taken away"
+        ));
         Ok(())
     }
 }

@@ -86,7 +86,8 @@ impl Trial<'_> {
 
     /// Begins an Execute.
     pub(super) async fn forth(&self) -> anyhow::Result<Run> {
-        self.begin(json!({"planRef": PLAN, "operationType": "Execute"})).await
+        self.begin(json!({"planRef": PLAN, "operationType": "Execute"}))
+            .await
     }
 
     /// Begins the Revert of this run.

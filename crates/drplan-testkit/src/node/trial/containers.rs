@@ -64,13 +64,18 @@ impl Trial<'_> {
         ));
 
         let failed = self.run_job("fails", "echo the disk is full; exit 3").await?;
+        let outputs = &failed.1.outputs;
+        let said = outputs.message.as_deref().unwrap_or_default();
         ensure!(
-            failed.0 == ExecutionPhase::Failed && failed.1.message.contains("the disk is full"),
-            "the run of a Job that fails is {:?}: {}",
+            failed.0 == ExecutionPhase::Failed
+                && outputs.exit_code == Some(3)
+                && said.trim() == "the disk is full",
+            "the run of a Job that fails is {:?}: {}, {outputs:?}",
             failed.0,
             failed.1.message
         );
         seen(format!("a Job that fails is told so: {}", failed.1.message));
+        seen(format!("with the end of its container's log: {}", said.trim()));
         Ok(())
     }
 

@@ -43,9 +43,7 @@ impl Trial<'_> {
             "it is refused by something else: {refused}"
         );
         seen(format!("asked at the Service {wanted}"));
-        for line in refused.lines() {
-            seen(line);
-        }
+        seen(refused.lines().next_back().unwrap_or_default());
         Ok(())
     }
 }

@@ -133,7 +133,8 @@ pub(super) fn names(dir: &Path, hosts: &[(&str, &str)]) -> String {
         pods insecure
     }}
     hosts {{
-{hosts}    }}
+{hosts}        fallthrough
+    }}
     cache 5
 }}
 ",

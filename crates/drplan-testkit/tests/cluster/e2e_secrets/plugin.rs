@@ -19,7 +19,7 @@ pub(super) async fn printed(t: &TestNamespace, manifests: &Path) -> anyhow::Resu
         ("watch undo", 0, "Succeeded"),
         ("history shop", 0, "undo"),
         ("rbac shop", 0, "kind: Role"),
-        ("rbac shop --check", 3, "kind: Role"),
+        ("rbac shop --check", 3, "may not get secrets"),
         (&*rbac_files, 0, "kind: Role"),
         (
             &*check,

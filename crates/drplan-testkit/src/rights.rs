@@ -125,6 +125,11 @@ impl Grantee<'_> {
                 self.user.replace(':', "-")
             ))
         };
+        for rule in role["rules"].as_array_mut().into_iter().flatten() {
+            if rule["resources"] == json!(["clusterroles"]) {
+                rule["resourceNames"] = json!([unique(&rule["resourceNames"][0])]);
+            }
+        }
         if role["metadata"]["namespace"].is_null() {
             role["metadata"]["name"] = unique(&role["metadata"]["name"]);
         }

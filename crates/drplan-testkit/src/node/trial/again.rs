@@ -34,15 +34,18 @@ impl Trial<'_> {
             Ok(Seen::when(left.is_empty().then_some(()), || left.join(" ")))
         })
         .await?;
-        let note = [
-            "annotate",
+        let spec = r#"{"spec": {"description": "written while there is no operator"}}"#;
+        let patch = [
+            "patch",
             "drplan",
             PLAN,
             "--namespace",
             SHOP,
-            "note=written without an operator",
+            "--type=merge",
+            "--patch",
+            spec,
         ];
-        self.kubectl.run(&note).await?;
+        self.kubectl.run(&patch).await?;
         seen("no webhook is left, and a plan can be written");
 
         self.install().await?;

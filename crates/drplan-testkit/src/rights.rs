@@ -125,7 +125,8 @@ impl Grantee<'_> {
                 self.user.replace(':', "-")
             ))
         };
-        for rule in role["rules"].as_array_mut().into_iter().flatten() {
+        let rules = role.get_mut("rules").and_then(Value::as_array_mut);
+        for rule in rules.into_iter().flatten() {
             if rule["resources"] == json!(["clusterroles"]) {
                 rule["resourceNames"] = json!([unique(&rule["resourceNames"][0])]);
             }

@@ -86,11 +86,11 @@ check: rust $(CARGO_DENY) ## Formatting, lints, documentation, licences and sour
 	$(CARGO_DENY) $(LOCKED) check licenses bans sources
 
 .PHONY: bench
-bench: rust go ## How fast facts become visible, in release builds; prints a table, asserts nothing
+bench: rust go image ## How fast facts become visible, with the image's program; prints tables, asserts nothing
 	@$(BUILD) --bin drplan-controlplane
 	@$(CONTROLPLANE)
-	@$(BUILD) --release --bin drplan-operator --bin drplan-bench
-	@DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/release/drplan-operator}" $(TARGET)/release/drplan-bench
+	@$(BUILD) --release --bin drplan-bench
+	@DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/x86_64-unknown-linux-musl/image/drplan-operator}" $(TARGET)/release/drplan-bench
 
 .PHONY: clean
 clean: ## Remove what was built here; the cache of control planes and tools stays

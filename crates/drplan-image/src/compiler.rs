@@ -57,8 +57,8 @@ pub fn rust(root: &Path, platform: Platform) -> anyhow::Result<()> {
     match done {
         Ok(status) if status.success() => Ok(()),
         Ok(_) => bail!(
-            "`rustup target add {target}` failed, and the image's program is built for that target. Once \
-             static.rust-lang.org can be reached, run it again"
+            "`rustup target add {target}` failed, and the image's program is built for that target. Once rustup \
+             can reach its server, run it again"
         ),
         Err(_) => bail!(
             "there is no standard library for {target} in `{}` and no rustup to fetch it. Install Rust from \

@@ -21,7 +21,7 @@ const NAMES: [&str; 6] = [
     "unlicense",
 ];
 /// Where crates keep licences of what they bring along, below their own directory.
-const FOLDERS: [&str; 4] = ["", "aws-lc", "c_src/mimalloc/v2", "c_src/mimalloc/v3"];
+const FOLDERS: [&str; 2] = ["", "aws-lc"];
 /// Of musl, which comes with Rust's standard library.
 const MUSL: &str = "Copyright © 2005-2020 Rich Felker, et al.
 

@@ -21,11 +21,6 @@ use drplan_operator::{
     turns::Turns,
 };
 
-/// That of musl, with which the image's program is linked, makes threads wait for each other.
-#[cfg(target_env = "musl")]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match Options::read().command {
         Command::Crds => exit_code(print_crds(), |error| {

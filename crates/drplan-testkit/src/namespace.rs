@@ -258,7 +258,7 @@ impl TestNamespace {
             .entries()?;
         let refused: BTreeSet<String> = refused
             .iter()
-            .filter(|entry| entry.impersonated_user.is_none())
+            .filter(|entry| entry.impersonated_user.is_none() && entry.lacked_rights())
             .map(|entry| format!("{} {}", entry.verb, entry.request_uri))
             .collect();
         anyhow::ensure!(

@@ -1,8 +1,8 @@
 //! A real node: kubelet, containerd, runc and kube-proxy run containers beside a control plane, in namespaces of their
 //! own, and what is shipped is tried on it.
 //!
-//! [`run`] is the whole trial, [`keep`] a node to look at. Both start this program once more inside of an
-//! [`Enclosure`], where [`inside`] starts the node. The machine is left as it was, whatever ends first.
+//! [`run()`] is the whole trial, [`keep()`] a node to look at. Both start this program once more inside of namespaces,
+//! where [`inside()`] starts the node. The machine is left as it was, whatever ends first.
 
 mod cgroups;
 mod enclosure;
@@ -73,7 +73,7 @@ pub enum Inside {
 ///
 /// # Errors
 ///
-/// When something is [`missing`], or what the node needs cannot be built.
+/// When something is [`missing()`], or what the node needs cannot be built.
 pub async fn run(image: &Path) -> anyhow::Result<bool> {
     let begun = Instant::now();
     let (binaries, packages) = prepare().await?;

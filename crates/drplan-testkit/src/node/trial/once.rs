@@ -30,7 +30,7 @@ impl Trial<'_> {
     /// `repeated` may have arrived again, under their keys.
     pub(super) async fn once(&self, run: &Run, repeated: &[&str]) -> anyhow::Result<()> {
         let keys = CALLS.map(|path| format!("{}/{path}", run.uid));
-        self.each_key_once(&run.uid, "", &keys, repeated)?;
+        self.each_key_once(&run.uid, false, &keys, repeated)?;
         let jobs: Api<Job> = Api::namespaced(self.client.clone(), SHOP);
         let of_run = ListParams::default().labels(&format!("{}={}", labels::EXECUTION, run.name));
         let jobs = jobs.list(&of_run).await?.items;
@@ -60,7 +60,7 @@ impl Trial<'_> {
     /// That the Revert undid every call of the run once, and its objects are gone.
     pub(super) async fn undone_once(&self, run: &Run, repeated: &[&str]) -> anyhow::Result<()> {
         let keys = UNDONE.map(|path| format!("{}/{path}/undo", run.uid));
-        self.each_key_once(&run.uid, "/undo", &keys, repeated)?;
+        self.each_key_once(&run.uid, true, &keys, repeated)?;
         for kind in ["Localization", "Subscription", "Job"] {
             let left = self.made(kind, run).await?;
             ensure!(left == 0, "{left} {kind}s of {} are left", run.name);
@@ -75,15 +75,14 @@ impl Trial<'_> {
     fn each_key_once(
         &self,
         uid: &str,
-        end: &str,
+        undos: bool,
         wanted: &[String],
         repeated: &[&str],
     ) -> anyhow::Result<()> {
         let mut calls: BTreeMap<String, Vec<Recorded>> = BTreeMap::new();
         for call in [self.databases.all(), self.on_call.all()].concat() {
             let key = call.idempotency_key().context("a call has no key")?.to_owned();
-            let is_undo = key.ends_with("/undo");
-            if key.starts_with(uid) && is_undo == !end.is_empty() {
+            if key.starts_with(uid) && key.ends_with("/undo") == undos {
                 calls.entry(key).or_default().push(call);
             }
         }

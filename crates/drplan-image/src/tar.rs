@@ -83,7 +83,7 @@ fn header(path: &str, mode: u32, size: usize, time: u64, kind: u8) -> anyhow::Re
     Ok(header)
 }
 
-/// The files of an archive that [`write()`] wrote.
+/// The files of an archive that [`write`](fn@write) wrote.
 ///
 /// # Errors
 /// Bytes that are no such archive.

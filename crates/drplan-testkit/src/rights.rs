@@ -30,7 +30,7 @@ pub(crate) struct Grantee<'a> {
 
 impl Grantee<'_> {
     /// Gives what the chart would for this launch and for `before`, the namespaces of earlier ones, and waits until the
-    /// API server knows of it. Returns the namespaces of all; none: the operator looks after all.
+    /// API server knows of it. Returns the namespaces of all.
     ///
     /// # Errors
     ///
@@ -51,17 +51,11 @@ impl Grantee<'_> {
             .chain(further)
             .map(str::to_owned)
             .collect();
-        if launch.everywhere {
-            namespaces.clear();
-        }
-        if !namespaces.is_empty() {
-            namespaces.extend(before.into_iter().flatten());
-        }
+        namespaces.extend(before.into_iter().flatten());
         let has = |flag: &str| launch.args.iter().any(|arg| arg == flag);
         let has_webhooks = launch.args.iter().any(|arg| arg.starts_with("--webhook-bind="))
             || launch.env.iter().any(|(name, _)| name == "WEBHOOK_BIND");
         let chart = Chart::in_namespace(self.own)
-            .with(format!("namespaces={}", json!(namespaces)))
             .with(format!("webhook.enabled={has_webhooks}"))
             .with(format!(
                 "operator.triggerAnnotations={}",
@@ -70,7 +64,22 @@ impl Grantee<'_> {
             // Tests name ServiceAccounts as they like. With `namespaces` this reaches no further than these.
             .with(r#"rbac.impersonate=["*/*"]"#)
             .only("rbac.yaml");
-        let roles = tokio::task::spawn_blocking(move || chart.objects()).await??;
+        let (everywhere, limited) = (
+            launch.everywhere.then(|| chart.clone()),
+            chart.with(format!("namespaces={}", json!(namespaces))),
+        );
+        let roles = tokio::task::spawn_blocking(move || {
+            let mut limited = limited.objects()?;
+            let Some(everywhere) = everywhere else {
+                return anyhow::Ok(limited);
+            };
+            // What it registers is called by its namespaces; no role is in one of them.
+            limited.retain(|role| role["metadata"]["namespace"].is_null());
+            let mut roles = everywhere.objects()?;
+            roles.append(&mut limited);
+            Ok(roles)
+        })
+        .await??;
         let secret = launch
             .args
             .iter()
@@ -79,7 +88,7 @@ impl Grantee<'_> {
             self.apply(self.renamed(role, secret.map(|(_, name)| name))?)
                 .await?;
         }
-        for right in rights(self.own, &namespaces) {
+        for right in rights(self.own, &namespaces, launch.everywhere) {
             self.until_allowed(&right).await?;
         }
         Ok(namespaces)
@@ -177,13 +186,13 @@ fn parameters() -> PatchParams {
 }
 
 /// One right of each role.
-fn rights(own: &str, namespaces: &BTreeSet<String>) -> Vec<Value> {
+fn rights(own: &str, namespaces: &BTreeSet<String>, everywhere: bool) -> Vec<Value> {
     let mut rights = vec![
         json!({"verb": "create", "group": "coordination.k8s.io", "resource": "leases", "namespace": own}),
         json!({"verb": "get", "resource": "namespaces", "name": namespaces.first()}),
     ];
     let jobs = |namespace: Option<&String>| json!({"verb": "list", "group": "batch", "resource": "jobs", "namespace": namespace});
-    match namespaces.is_empty() {
+    match everywhere || namespaces.is_empty() {
         true => rights.push(jobs(None)),
         false => rights.extend(namespaces.iter().map(|namespace| jobs(Some(namespace)))),
     }

@@ -23,6 +23,7 @@ use crate::{
         start::{Begun, start},
         unsupported,
     },
+    fault,
     index::{Card, Key},
     record::{Record, Recorded},
     store::{StoreError, bounded},
@@ -192,8 +193,9 @@ impl Executions {
         let (sender, cards) = watch::channel(card);
         self.lock().tasks.insert(uid.clone(), sender);
         let this = self.clone();
-        self.tasks.spawn(async move {
-            let outcome = tokio::spawn(act(Arc::clone(&this.context), key.clone(), uid.clone(), cards, this.stop.clone(), kind)).await;
+        self.tasks.spawn(fault::task(async move {
+            let acting = act(Arc::clone(&this.context), key.clone(), uid.clone(), cards, this.stop.clone(), kind);
+            let outcome = tokio::spawn(fault::task(acting)).await;
             let again = match outcome {
                 Ok(Ok(Acted::Broke(why))) => {
                     this.doubt(&key, &uid, &why).await;
@@ -225,7 +227,7 @@ impl Executions {
             if this.has_more_to_do(&key, &uid) {
                 this.context.queues.executions.push_after(key, again);
             }
-        });
+        }));
     }
 
     /// Brings the index up to date about an execution.

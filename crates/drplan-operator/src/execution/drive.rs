@@ -286,6 +286,7 @@ impl Drive {
             self.look(asked, now);
             while self.under_way.is_looking() {
                 let notice = tokio::select! {
+                    biased;
                     notice = self.under_way.next() => notice,
                     () = tokio::time::sleep_until(patience) => {
                         let mut step = self.ask(now, stop)?;
@@ -404,6 +405,7 @@ impl Drive {
                 }
             };
             tokio::select! {
+                biased;
                 notice = self.under_way.next() => {
                     self.heed(notice);
                     return;
@@ -448,6 +450,7 @@ impl Drive {
         let was_stopping = stop.is_cancelled();
         loop {
             tokio::select! {
+                biased;
                 () = leadership.begun() => {
                     // What happened meanwhile is not known.
                     self.in_doubt = true;
@@ -489,6 +492,7 @@ impl Drive {
         self.backoff = (self.backoff * 2).min(BACKOFF.1);
         loop {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep_until(until) => return,
                 notice = self.under_way.next() => self.heed(notice),
                 () = stop.cancelled(), if self.under_way.is_idle() => {

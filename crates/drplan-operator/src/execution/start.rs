@@ -80,6 +80,7 @@ pub async fn start(
     while !stop.is_cancelled() && context.leadership.leads() {
         cards.mark_unchanged();
         starting.turn = tokio::select! {
+            biased;
             turn = context.turns.begin() => Some(turn),
             () = stop.cancelled() => break,
         };
@@ -103,6 +104,7 @@ pub async fn start(
             }
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = context.leadership.ended() => {}
             _ = cards.changed() => {}

@@ -5,10 +5,6 @@
 pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
     /// The row that belongs to `seed` and `which` of its uses, whatever was rolled elsewhere.
     pub(crate) fn of(seed: u64, which: &[u64]) -> Self {
         let mut dice = Self(seed);

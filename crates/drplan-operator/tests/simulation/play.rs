@@ -1,6 +1,12 @@
 //! One world from its beginning to its end.
 
-use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     runtime::Builder,
@@ -14,6 +20,7 @@ use crate::{
 };
 
 /// What came of a world.
+#[derive(Default)]
 pub(crate) struct Played {
     pub(crate) violation: Option<String>,
     pub(crate) story: Vec<String>,
@@ -52,7 +59,8 @@ pub(crate) fn play(scenario: Scenario, tells: bool) -> Played {
     fastrand::seed(scenario.seed);
     PANICKED.set(None);
     let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let mut played = runtime.block_on(live(Arc::new(scenario), tells));
+    let living = AssertUnwindSafe(|| runtime.block_on(live(Arc::new(scenario), tells)));
+    let mut played = catch_unwind(living).unwrap_or_default();
     drop(runtime);
     if let Some(panic) = PANICKED.take() {
         played.violation.get_or_insert(format!("something panicked: {panic}"));

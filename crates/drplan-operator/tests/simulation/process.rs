@@ -42,13 +42,13 @@ pub(crate) fn options(scenario: &Scenario) -> RunOptions {
     let mut flags = vec![
         "drplan-operator",
         "run",
-        "--allow-operator-identity=true",
+        "--allow-operator-identity",
         "--leader-elect-resource-namespace",
         NAMESPACE,
         &partition,
     ];
     if scenario.elects {
-        flags.push("--leader-elect=true");
+        flags.push("--leader-elect");
     }
     match Options::try_parse_from(flags).unwrap().command {
         Command::Run(options) => *options,

@@ -2,7 +2,7 @@
 
 use crate::{
     dice::Dice,
-    plan::{Plan, What},
+    plan::Plan,
 };
 
 /// All that is given in a world; the rest follows.
@@ -246,11 +246,6 @@ impl Scenario {
             Fault::Crash { .. } | Fault::CrashAt { .. } | Fault::Request { .. } | Fault::Watch { .. } => 0,
         });
         ends.max().unwrap_or(0)
-    }
-
-    /// Whether actions of this kind are in the plan.
-    pub(crate) fn has(&self, is: impl Fn(&What) -> bool) -> bool {
-        self.plan.actions().any(|action| is(&action.what))
     }
 }
 

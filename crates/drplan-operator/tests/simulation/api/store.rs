@@ -19,7 +19,6 @@ pub(crate) type Key = (Kind, String, String);
 pub(crate) struct Stored {
     pub(crate) value: Arc<Value>,
     pub(crate) bytes: Bytes,
-    version: u64,
 }
 
 /// What a write changed.
@@ -130,7 +129,6 @@ impl Store {
             let stored = Stored {
                 value: Arc::clone(&object),
                 bytes,
-                version: self.version,
             };
             self.objects.insert(key.clone(), stored);
         }
@@ -200,12 +198,6 @@ impl Store {
     pub(crate) fn compact(&mut self) {
         self.compacted = self.version;
         self.watches.clear();
-    }
-}
-
-impl Stored {
-    pub(crate) fn version(&self) -> u64 {
-        self.version
     }
 }
 

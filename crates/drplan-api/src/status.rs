@@ -166,10 +166,11 @@ pub struct DRPlanExecutionStatus {
     /// One entry per stage, in plan order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stage_statuses: Vec<StageStatus>,
-    /// The same as in stageStatuses, for a plan of one workflow with at most 50 actions.
+    /// The same as in stageStatuses, for a plan of one workflow with at most 50 actions. Until the run has ended, names
+    /// and phases, and the rest only of what failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub action_statuses: Vec<ActionStatus>,
-    /// What the actions in actionStatuses brought forth.
+    /// What the actions in actionStatuses brought forth, once the run has ended.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<NamedOutputs>,
     /// What Reverts have undone of this run.

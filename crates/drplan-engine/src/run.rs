@@ -38,7 +38,7 @@ impl Run {
     /// The run of `snapshot`.
     pub fn new(snapshot: Snapshot) -> Self {
         let graph = Graph::new(&snapshot);
-        let bodies = graph.actions().filter(|at| keeps_body(&snapshot, *at)).collect();
+        let bodies = kept_bodies(&snapshot, &graph);
         Self {
             snapshot,
             graph,
@@ -251,20 +251,31 @@ fn share_params(status: &mut DRPlanExecutionStatus) {
     }
 }
 
-/// Whether the action asks for its body, or any template behind it in its workflow reads it.
-fn keeps_body(snapshot: &Snapshot, at: ActionIndex) -> bool {
-    let workflow = &snapshot.workflows[snapshot.stages[at.stage].uses[at.workflow].workflow].spec;
-    let action = &workflow.actions[at.action];
-    let Work::Http(http) = &action.doing.work else {
-        return false;
+/// The HTTP actions whose response body is kept: they ask for it, or a template of their workflow reads it.
+fn kept_bodies(snapshot: &Snapshot, graph: &Graph) -> BTreeSet<ActionIndex> {
+    let kept: Vec<Vec<bool>> = snapshot.workflows.iter().map(keeps_bodies).collect();
+    let is_kept = |at: &ActionIndex| {
+        let used = &snapshot.stages[at.stage].uses[at.workflow];
+        kept[used.workflow][at.action]
     };
-    http.save_body
-        || workflow.actions.iter().any(|reader| {
-            let doings = std::iter::once(&reader.doing).chain(&reader.rollback);
-            doings
-                .flat_map(texts::texts)
-                .any(|text| text.reads_output(action.name.as_str(), "body"))
-        })
+    graph.actions().filter(is_kept).collect()
+}
+
+/// For each action of `workflow` whether its response body is kept.
+fn keeps_bodies(workflow: &SnapshotWorkflow) -> Vec<bool> {
+    let actions = &workflow.spec.actions;
+    let doings = actions
+        .iter()
+        .flat_map(|action| std::iter::once(&action.doing).chain(&action.rollback));
+    let mut read = texts::OutputsRead::default();
+    for text in doings.flat_map(texts::texts) {
+        read.add(&text, "body");
+    }
+    let keeps = |action: &Action| match &action.doing.work {
+        Work::Http(http) => http.save_body || read.may_be_of(action.name.as_str()),
+        Work::Job(_) | Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => false,
+    };
+    actions.iter().map(keeps).collect()
 }
 
 /// The status of the action at `at`; none if the record does not have it.

@@ -186,6 +186,8 @@ pub fn derive(status: &mut DRPlanExecutionStatus, now: Time) {
     flatten(status);
 }
 
+/// Fills the lists of the single workflow's actions: names and phases while it runs, since each write carries them beside
+/// the full record, and all of it at the end; of what failed all of it at once.
 fn flatten(status: &mut DRPlanExecutionStatus) {
     let actions: &[ActionStatus] = match status.stage_statuses.as_slice() {
         [stage] => match stage.workflow_executions.as_slice() {
@@ -194,12 +196,22 @@ fn flatten(status: &mut DRPlanExecutionStatus) {
         },
         _ => &[],
     };
-    let without_outputs = |action: &ActionStatus| ActionStatus {
-        outputs: Default::default(),
-        ..action.clone()
+    let has_ended = status.phase.is_terminal();
+    let short = |action: &ActionStatus| match has_ended || action.phase == StepPhase::Failed {
+        true => ActionStatus {
+            outputs: Default::default(),
+            ..action.clone()
+        },
+        false => ActionStatus {
+            name: action.name.clone(),
+            phase: action.phase,
+            ..ActionStatus::default()
+        },
     };
-    status.action_statuses = actions.iter().map(without_outputs).collect();
-    let with_outputs = actions.iter().filter(|action| !action.outputs.is_empty());
+    status.action_statuses = actions.iter().map(short).collect();
+    let with_outputs = actions
+        .iter()
+        .filter(|action| has_ended && !action.outputs.is_empty());
     status.outputs = with_outputs
         .map(|action| NamedOutputs {
             action_name: action.name.clone(),

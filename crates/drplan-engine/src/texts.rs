@@ -1,5 +1,7 @@
 //! Every templated text of an action, with its place in the manifest and the kind of place its values land in.
 
+use std::collections::BTreeSet;
+
 use drplan_api::canonical::{Deferred, Doing, Job, JobName, Work};
 use drplan_template::Template;
 use serde_json::Value;
@@ -38,19 +40,32 @@ pub(crate) enum Place {
     Number,
 }
 
-impl Text {
-    /// Whether a template in it reads output `field` of `action`, or may.
-    pub(crate) fn reads_output(&self, action: &str, field: &str) -> bool {
-        let Ok(template) = Template::parse(&self.source) else {
-            return false;
+/// Of which actions templates read an output.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OutputsRead {
+    /// A template computes which.
+    any: bool,
+    of: BTreeSet<String>,
+}
+
+impl OutputsRead {
+    /// Adds what `text` reads of output `field`, or may.
+    pub(crate) fn add(&mut self, text: &Text, field: &str) {
+        let Ok(template) = Template::parse(&text.source) else {
+            return;
         };
         let references = template.references();
-        references.outputs_dynamic.is_some()
-            || references.root_dynamic.is_some()
-            || references
-                .outputs
-                .keys()
-                .any(|(name, part)| name == action && part.as_deref().is_none_or(|part| part == field))
+        self.any |= references.outputs_dynamic.is_some() || references.root_dynamic.is_some();
+        let of = references
+            .outputs
+            .keys()
+            .filter(|(_, part)| part.as_deref().is_none_or(|part| part == field));
+        self.of.extend(of.map(|(action, _)| action.clone()));
+    }
+
+    /// Whether that of `action` is read, or may be.
+    pub(crate) fn may_be_of(&self, action: &str) -> bool {
+        self.any || self.of.contains(action)
     }
 }
 

@@ -8,7 +8,6 @@ use std::{
 use http::{HeaderValue, header::USER_AGENT};
 use kube::{
     Client, Config,
-    client::ClientBuilder,
     config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
@@ -68,8 +67,7 @@ pub async fn connect(kubeconfig: Option<&Path>, contact: &Contact) -> Result<Cli
     }
     config.headers.push((USER_AGENT, HeaderValue::from_static(AGENT)));
     let url = config.cluster_url.to_string();
-    // kube installs aws-lc-rs as the provider of TLS here, unless there is one.
-    let builder = ClientBuilder::try_from(config).map_err(|source| Error::BuildClient {
+    let builder = drplan_connect::builder(config).map_err(|source| Error::BuildClient {
         url,
         source: Box::new(source),
     })?;

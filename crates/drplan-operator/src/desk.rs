@@ -93,87 +93,134 @@ pub enum LockAnswer {
     Unreadable(String),
 }
 
-/// Takes the plan's lock for `run`, with its entry in the history, by compare-and-swap.
-///
-/// # Errors
-/// [`StoreError`]; the lock may be taken after `Unanswered`, which asking again shows.
-///
-/// # Guarantees
-/// At most one run holds a plan's lock. A lock whose run has ended or is gone gives way. `found` is the plan as just read,
-/// if it was: the lock is taken on that version or, if the plan has another by then, on one that is read anew.
-pub async fn lock(
-    context: &Context,
-    run: &Run,
-    mut found: Option<PlanEntry>,
-) -> Result<LockAnswer, StoreError> {
-    let key = run.plan_key();
-    let _writing = context.plan_locks.hold(&key).await;
-    let mut alone_at = None;
-    for _ in 0..CONFLICTS_MAX {
-        match try_lock(context, run, found.take(), &mut alone_at).await {
-            Err(StoreError::Conflict) => {}
-            Err(StoreError::Gone) => return Ok(LockAnswer::PlanGone),
-            answer => return answer,
-        }
-    }
-    Err(StoreError::Conflict)
+/// The plan of a run that wants its lock, while no other part of this process writes it.
+pub struct Held<'a> {
+    context: &'a Context,
+    run: &'a Run,
+    _writing: OwnedMutexGuard<()>,
+    /// The plan as just read or written, if it was.
+    found: Option<PlanEntry>,
+    /// The plan's status at which a live list showed no other run. While it stays the same none can have begun, and the
+    /// time between reading a plan that is edited in a loop and writing it must be short.
+    alone_at: Option<DRPlanStatus>,
 }
 
-/// `alone_at` is the plan's status at which a live list showed no other run. While it stays the same none can have
-/// begun, and the time between reading a plan that is edited in a loop and writing it must be short.
-async fn try_lock(
-    context: &Context,
-    run: &Run,
-    found: Option<PlanEntry>,
-    alone_at: &mut Option<DRPlanStatus>,
-) -> Result<LockAnswer, StoreError> {
-    let entry = match found {
-        Some(entry) => entry,
-        None => match context.stores.plans.get(&run.namespace, &run.plan).await? {
-            Some(plan) => PlanEntry::of(plan),
-            None => return Ok(LockAnswer::PlanGone),
-        },
-    };
-    let mut meta = entry.meta.clone();
-    let mut status = match entry.status {
-        Ok(status) => status,
-        Err(problem) => return Ok(LockAnswer::Unreadable(problem)),
-    };
-    let recorded = status.clone();
-    let mut stale = None;
-    if let Some(current) = status.current_execution.clone() {
-        if current.uid == run.uid {
-            return Ok(LockAnswer::Taken);
+/// Waits until nothing else in this process writes the plan of `run`. `found` is the plan as just read, if it was.
+pub async fn hold<'a>(context: &'a Context, run: &'a Run, found: Option<PlanEntry>) -> Held<'a> {
+    Held {
+        context,
+        run,
+        _writing: context.plan_locks.hold(&run.plan_key()).await,
+        found,
+        alone_at: None,
+    }
+}
+
+impl Held<'_> {
+    /// Does what comes before the lock and depends on nothing else: looks for other runs, and sets the finalizer. What
+    /// does not succeed is left to [`Self::lock`].
+    pub async fn get_ready(&mut self) {
+        let Some(mut entry) = self.found.take() else {
+            return;
+        };
+        let Ok(recorded) = entry.status.clone() else {
+            self.found = Some(entry);
+            return;
+        };
+        let is_free = recorded.current_execution.is_none()
+            && entry.meta.deletion_timestamp.is_none()
+            && annotation(&entry.meta, labels::TRIGGER).is_none();
+        if !is_free {
+            self.found = Some(entry);
+            return;
         }
-        match end_of(context, &current.namespace, &current.name, &current.uid).await? {
-            EndOf::Runs => return Ok(LockAnswer::Busy(current.name)),
-            EndOf::Ended(end) => enter_end(&mut status, &end),
-            EndOf::Gone => stale = Some(release_stale(&entry.meta, &mut status, &current)),
+        let (other, meta) = tokio::join!(
+            other_running(self.context, self.run),
+            finalize(self.context, &entry.meta)
+        );
+        if let Ok(None) = other {
+            self.alone_at = Some(recorded);
         }
+        // Else it has another version by now, and is read anew.
+        self.found = meta.ok().map(|meta| {
+            entry.meta = meta;
+            entry
+        });
     }
-    if meta.deletion_timestamp.is_some() {
-        return Ok(LockAnswer::PlanGone);
-    }
-    if annotation(&meta, labels::TRIGGER).is_some() {
-        return Ok(LockAnswer::CommandPending);
-    }
-    if has_run(&status, run) {
-        return Ok(LockAnswer::AlreadyRan);
-    }
-    let name = started_name(&run.name);
-    if alone_at.as_ref() != Some(&recorded) {
-        if let Some(other) = other_running(context, run).await? {
-            return Ok(LockAnswer::Busy(other));
+
+    /// Takes the plan's lock for the run, with its entry in the history, by compare-and-swap.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the lock may be taken after `Unanswered`, which asking again shows.
+    ///
+    /// # Guarantees
+    /// At most one run holds a plan's lock. A lock whose run has ended or is gone gives way. It is taken on the version
+    /// that was found or, if the plan has another by then, on one that is read anew.
+    pub async fn lock(mut self) -> Result<LockAnswer, StoreError> {
+        for _ in 0..CONFLICTS_MAX {
+            match self.try_lock().await {
+                Err(StoreError::Conflict) => {}
+                Err(StoreError::Gone) => return Ok(LockAnswer::PlanGone),
+                answer => return answer,
+            }
         }
-        *alone_at = Some(recorded);
+        Err(StoreError::Conflict)
     }
-    fault::point("before-plan-finalizer").await;
-    if !has_finalizer(&meta) {
-        let patch = json!({"finalizers": finalizers(&meta, true)});
-        meta = context.stores.plans.merge_metadata(&meta, patch).await?;
+
+    async fn try_lock(&mut self) -> Result<LockAnswer, StoreError> {
+        let Self { context, run, .. } = *self;
+        let entry = match self.found.take() {
+            Some(entry) => entry,
+            None => match context.stores.plans.get(&run.namespace, &run.plan).await? {
+                Some(plan) => PlanEntry::of(plan),
+                None => return Ok(LockAnswer::PlanGone),
+            },
+        };
+        let mut status = match entry.status {
+            Ok(status) => status,
+            Err(problem) => return Ok(LockAnswer::Unreadable(problem)),
+        };
+        let recorded = status.clone();
+        let mut stale = None;
+        if let Some(current) = status.current_execution.clone() {
+            if current.uid == run.uid {
+                return Ok(LockAnswer::Taken);
+            }
+            match end_of(context, &current.namespace, &current.name, &current.uid).await? {
+                EndOf::Runs => return Ok(LockAnswer::Busy(current.name)),
+                EndOf::Ended(end) => enter_end(&mut status, &end),
+                EndOf::Gone => stale = Some(release_stale(&entry.meta, &mut status, &current)),
+            }
+        }
+        if entry.meta.deletion_timestamp.is_some() {
+            return Ok(LockAnswer::PlanGone);
+        }
+        if annotation(&entry.meta, labels::TRIGGER).is_some() {
+            return Ok(LockAnswer::CommandPending);
+        }
+        if has_run(&status, run) {
+            return Ok(LockAnswer::AlreadyRan);
+        }
+        if self.alone_at.as_ref() != Some(&recorded) {
+            if let Some(other) = other_running(context, run).await? {
+                return Ok(LockAnswer::Busy(other));
+            }
+            self.alone_at = Some(recorded);
+        }
+        let meta = finalize(context, &entry.meta).await?;
+        enter_start(&mut status, run, clock::now());
+        fault::point("before-lock").await;
+        context.stores.plans.put_status(&meta, &status).await?;
+        fault::point("after-lock").await;
+        if let Some(note) = stale {
+            context.events.push(note);
+        }
+        Ok(LockAnswer::Taken)
     }
-    fault::point("after-plan-finalizer").await;
-    let now = clock::now();
+}
+
+/// Records in a plan's `status` that `run` has the lock since `now`.
+fn enter_start(status: &mut DRPlanStatus, run: &Run, now: Time) {
     status.current_execution = Some(CurrentExecution {
         name: run.name.clone(),
         namespace: run.namespace.clone(),
@@ -196,16 +243,22 @@ async fn try_lock(
         },
     );
     status.execution_history.truncate(HISTORY_MAX);
+    let name = started_name(&run.name);
     status.started_names.retain(|known| *known != name);
     status.started_names.insert(0, name);
     status.started_names.truncate(STARTED_NAMES_MAX);
-    fault::point("before-lock").await;
-    context.stores.plans.put_status(&meta, &status).await?;
-    fault::point("after-lock").await;
-    if let Some(note) = stale {
-        context.events.push(note);
+}
+
+/// Sees to it that the plan with this metadata has our finalizer. Returns the metadata that follow.
+async fn finalize(context: &Context, meta: &ObjectMeta) -> Result<ObjectMeta, StoreError> {
+    if has_finalizer(meta) {
+        return Ok(meta.clone());
     }
-    Ok(LockAnswer::Taken)
+    fault::point("before-plan-finalizer").await;
+    let patch = json!({"finalizers": finalizers(meta, true)});
+    let meta = context.stores.plans.merge_metadata(meta, patch).await?;
+    fault::point("after-plan-finalizer").await;
+    Ok(meta)
 }
 
 /// What is said where another run is in the way.
@@ -214,7 +267,7 @@ pub fn busy(other: &str) -> String {
 }
 
 /// The execution that keeps `run` of the plan `entry` from beginning, by live reads: one that holds the lock and has not
-/// ended, or one that runs without it. Asked before anything is written; [`lock`] looks again.
+/// ended, or one that runs without it. Asked before anything is written; [`Held::lock`] looks again.
 ///
 /// # Errors
 /// [`StoreError`].

@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Client, Resource, api::ObjectMeta};
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -28,9 +28,13 @@ use poster::Poster;
 const QUEUE_LENGTH: usize = 50_000;
 /// Posts under way while no run writes: enough to keep an API server of two cores busy.
 const POSTS_AT_ONCE: usize = 8;
-/// Posts under way while runs write. Events wait then: an API server stores few of them in the time of a status write, and
-/// an action follows from that write alone.
+/// Posts under way while runs write.
 const POSTS_BESIDE_WRITES: usize = 1;
+/// How long none is posted while runs wait for their turn to write: an API server stores few events in the time of a
+/// status write, and an action follows from that write alone. It is what 500 runs of 20 actions take at once.
+const YIELD_AT_MOST: Duration = Duration::from_secs(30);
+/// Between two looks at whether they still wait.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The API server's limit for the message of an event.
 const MESSAGE_BYTES_MAX: usize = 1024;
 /// Between two lines about lost events.
@@ -107,8 +111,8 @@ fn reference<K: Resource<DynamicType = ()>>(meta: &ObjectMeta) -> Arc<ObjectRefe
 ///
 /// # Guarantees
 /// Whatever the API server does with events, whoever notes one is not held up: when the queue is full, what comes last
-/// is lost. What is lost is counted, and logged at most once a minute. While runs write, events yield to them, unless the
-/// queue is half full.
+/// is lost. What is lost is counted, and logged at most once a minute. While runs write, events yield to them; while runs
+/// wait to write, none is posted for half a minute, unless the queue is half full.
 #[derive(Clone, Debug)]
 pub struct EventQueue {
     notes: mpsc::Sender<EventNote>,
@@ -190,12 +194,17 @@ async fn work(poster: Poster, turns: Turns, mut notes: mpsc::Receiver<EventNote>
     let mut minute = interval(REPORT_EVERY);
     minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut open = true;
+    let mut behind = None;
     while open || !posts.is_empty() {
+        behind = (!notes.is_empty()).then(|| behind.unwrap_or_else(Instant::now));
+        let yields = behind.is_none_or(|since: Instant| since.elapsed() < YIELD_AT_MOST);
+        let most = posts_at_once(&turns, &notes, yields);
         tokio::select! {
-            note = notes.recv(), if open && posts.len() < posts_at_once(&turns, &notes) => match note {
+            note = notes.recv(), if open && posts.len() < most => match note {
                 Some(note) => posts.push(poster.post(note)),
                 None => open = false,
             },
+            () = sleep(LOOK_AGAIN), if most == 0 => {}
             Some(posted) = posts.next() => {
                 if let Err(why) = posted {
                     shared.lose(1);
@@ -218,10 +227,12 @@ async fn work(poster: Poster, turns: Turns, mut notes: mpsc::Receiver<EventNote>
 }
 
 /// How many posts may be under way. Nobody is yielded to where notes would be lost by it: at the end, and when the queue
-/// fills.
-fn posts_at_once(turns: &Turns, notes: &mpsc::Receiver<EventNote>) -> usize {
+/// fills. `yields`: those that wait are not behind for long.
+fn posts_at_once(turns: &Turns, notes: &mpsc::Receiver<EventNote>, yields: bool) -> usize {
     if turns.are_free() || notes.is_closed() || notes.len() > notes.max_capacity() / 2 {
         POSTS_AT_ONCE
+    } else if yields && turns.are_awaited() {
+        0
     } else {
         POSTS_BESIDE_WRITES
     }

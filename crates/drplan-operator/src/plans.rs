@@ -56,7 +56,12 @@ async fn bring_up_to_date(context: &Context, entry: &PlanEntry) -> Result<(), St
     if let Some(note) = stale {
         context.events.push(note);
     }
-    drop_finalizer(context, &meta, &status).await
+    // A run that is about to begin has just set it, or will.
+    let runs = context.index.executions_of(&entry.key());
+    if runs.iter().all(|run| run.is_terminal()) {
+        drop_finalizer(context, &meta, &status).await?;
+    }
+    Ok(())
 }
 
 /// A lock whose run has ended gives way once that is entered; one whose run does not exist gives way at once, which is

@@ -27,6 +27,9 @@ const QUESTIONS_AT_ONCE: usize = 8;
 /// How long an answer that allows is good: a plan that starts many times a minute asks once, and a right that is taken
 /// away is missed by a run at most, whose action then fails with the API server's words.
 const ALLOWED_FOR: Duration = Duration::from_secs(10);
+/// How long an answer that refuses is good: hundreds of plans that act as one ServiceAccount ask once, and each that looks
+/// again, half a second later at the earliest, asks anew.
+const REFUSED_FOR: Duration = Duration::from_millis(400);
 /// Answers kept at once: 500 plans with twenty rights each. An answer takes some 300 bytes.
 const ANSWERS_MAX: usize = 10_000;
 /// The first wait before a plan with missing rights is looked at again; each further one is twice as long, up to the
@@ -39,7 +42,7 @@ const PATH: &str = "spec.serviceAccountName";
 #[derive(Debug)]
 pub struct Reviews {
     questions: Arc<Semaphore>,
-    allowed: Mutex<HashMap<(Account, Right), Instant>>,
+    answers: Mutex<HashMap<(Account, Right), Answer>>,
     /// How often in a row a plan was found to lack rights.
     lacking: Mutex<BTreeMap<Key, u32>>,
 }
@@ -48,9 +51,23 @@ impl Default for Reviews {
     fn default() -> Self {
         Self {
             questions: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
-            allowed: Mutex::default(),
+            answers: Mutex::default(),
             lacking: Mutex::default(),
         }
+    }
+}
+
+/// What the API server said of a right, and when.
+#[derive(Clone, Copy, Debug)]
+struct Answer {
+    allowed: bool,
+    since: Instant,
+}
+
+impl Answer {
+    fn is_good(self) -> bool {
+        let long = if self.allowed { ALLOWED_FOR } else { REFUSED_FOR };
+        self.since.elapsed() < long
     }
 }
 
@@ -138,13 +155,18 @@ impl Reviews {
         account: &Account,
         rights: &Rights,
     ) -> Result<Vec<Right>, StoreError> {
-        let asked = rights
-            .needed
-            .keys()
-            .filter(|right| !self.is_allowed(account, right));
+        let mut missing = Vec::new();
+        let mut asked = Vec::new();
+        for right in rights.needed.keys().cloned() {
+            match self.known(account, &right) {
+                Some(true) => {}
+                Some(false) => missing.push(right),
+                None => asked.push(right),
+            }
+        }
         let local = !context.settings.namespaces.is_empty();
         let questions: Vec<_> = asked
-            .cloned()
+            .into_iter()
             .map(|right| {
                 let (client, account) = (context.client.clone(), account.clone());
                 let places = Arc::clone(&self.questions);
@@ -157,35 +179,40 @@ impl Reviews {
             })
             .collect();
         let mut answers = stream::iter(questions).buffered(QUESTIONS_AT_ONCE);
-        let mut missing = Vec::new();
         while let Some(answer) = answers.next().await {
-            match answer? {
-                (right, true) => self.remember(account, right),
-                (right, false) => missing.push(right),
+            let (right, allowed) = answer?;
+            self.remember(account, right.clone(), allowed);
+            if !allowed {
+                missing.push(right);
             }
         }
+        missing.sort();
         Ok(missing)
     }
 
-    fn is_allowed(&self, account: &Account, right: &Right) -> bool {
-        let answers = self.allowed();
-        let since = answers.get(&(account.clone(), right.clone()));
-        since.is_some_and(|since| since.elapsed() < ALLOWED_FOR)
+    /// Whether `account` has this right, if that was answered a moment ago.
+    fn known(&self, account: &Account, right: &Right) -> Option<bool> {
+        let answers = self.answers();
+        let answer = answers.get(&(account.clone(), right.clone()));
+        answer
+            .filter(|answer| answer.is_good())
+            .map(|answer| answer.allowed)
     }
 
-    fn remember(&self, account: &Account, right: Right) {
-        let mut answers = self.allowed();
+    fn remember(&self, account: &Account, right: Right, allowed: bool) {
+        let mut answers = self.answers();
         if answers.len() >= ANSWERS_MAX {
-            answers.retain(|_, since| since.elapsed() < ALLOWED_FOR);
+            answers.retain(|_, answer| answer.is_good());
         }
         // Still full: what is not remembered is asked again.
         if answers.len() < ANSWERS_MAX {
-            answers.insert((account.clone(), right), Instant::now());
+            let since = Instant::now();
+            answers.insert((account.clone(), right), Answer { allowed, since });
         }
     }
 
-    fn allowed(&self) -> MutexGuard<'_, HashMap<(Account, Right), Instant>> {
-        self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn answers(&self) -> MutexGuard<'_, HashMap<(Account, Right), Answer>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When plan `key` is to be looked at again, if it `lacks` rights.
@@ -284,13 +311,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_allows_is_good_for_a_moment() {
+    async fn an_answer_is_good_for_a_moment_and_one_that_refuses_for_a_shorter_one() {
         let reviews = Reviews::default();
-        assert!(!reviews.is_allowed(&account(), &right("shop")));
-        reviews.remember(&account(), right("shop"));
-        assert!(reviews.is_allowed(&account(), &right("shop")));
-        assert!(!reviews.is_allowed(&account(), &right("far")));
+        assert_eq!(reviews.known(&account(), &right("shop")), None);
+        reviews.remember(&account(), right("shop"), true);
+        reviews.remember(&account(), right("far"), false);
+        assert_eq!(reviews.known(&account(), &right("shop")), Some(true));
+        assert_eq!(reviews.known(&account(), &right("far")), Some(false));
+        tokio::time::advance(REFUSED_FOR).await;
+        assert_eq!(reviews.known(&account(), &right("far")), None);
+        assert_eq!(reviews.known(&account(), &right("shop")), Some(true));
         tokio::time::advance(ALLOWED_FOR).await;
-        assert!(!reviews.is_allowed(&account(), &right("shop")));
+        assert_eq!(reviews.known(&account(), &right("shop")), None);
     }
 }

@@ -62,6 +62,12 @@ impl Turns {
         self.lock().taken() == 0
     }
 
+    /// Whether somebody waits for one.
+    pub fn are_awaited(&self) -> bool {
+        let state = self.lock();
+        !(state.begin.waiting.is_empty() && state.steps.waiting.is_empty())
+    }
+
     async fn take(&self, kind: Kind) -> Turn {
         let (sender, given) = oneshot::channel();
         self.lock().class(kind).waiting.push_back(sender);
@@ -174,6 +180,7 @@ mod tests {
         assert!(turns.are_free());
         let (mut steps, more_steps) = ask(&turns, 30, step);
         assert_eq!(steps.len(), AT_ONCE);
+        assert!(turns.are_awaited());
         let (begun, mut beginning) = ask(&turns, 30, begin);
         assert_eq!(begun.len(), 0);
         // What steps give back is for those who begin, down to what steps have for sure.

@@ -63,6 +63,8 @@ pub async fn serve(listener: TcpListener, router: Router, serving: Arc<Serving>,
         };
         match accepted {
             Ok((stream, _)) => {
+                // What is written is an answer, which nothing follows that it could wait for.
+                let _: io::Result<()> = stream.set_nodelay(true);
                 let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
                 connections.spawn(async move {
                     let _place = place;

@@ -61,10 +61,10 @@ pub async fn judge(context: &Context, wish: &RunWish<'_>) -> Result<Judged, Stor
         .plans
         .get(wish.namespace, &wish.request.plan)
         .await?;
-    judge_plan(context, wish, found.map(PlanEntry::of).as_ref()).await
+    judge_plan(context, wish, found.map(PlanEntry::of).as_ref(), Workflows::new()).await
 }
 
-/// The same, of the plan `entry` as just read; none if it does not exist.
+/// The same, of the plan `entry` as just read; none if it does not exist. `read`: workflows that were just read too.
 ///
 /// # Errors
 /// [`StoreError`] if something else cannot be read now.
@@ -72,6 +72,7 @@ pub(super) async fn judge_plan(
     context: &Context,
     wish: &RunWish<'_>,
     entry: Option<&PlanEntry>,
+    read: Workflows,
 ) -> Result<Judged, StoreError> {
     let plan = &wish.request.plan;
     let Some(entry) = entry else {
@@ -91,7 +92,7 @@ pub(super) async fn judge_plan(
         }));
     }
     match &wish.request.operation {
-        RunOperation::Execute => judge_execute(context, wish, entry).await,
+        RunOperation::Execute => judge_execute(context, wish, entry, read).await,
         RunOperation::Revert { .. } => Ok(match target_of(context, wish).await? {
             Some(Err(refusal)) => Judged::Refused(refusal),
             Some(Ok(_)) | None => Judged::Revert,
@@ -103,8 +104,9 @@ async fn judge_execute(
     context: &Context,
     wish: &RunWish<'_>,
     entry: &PlanEntry,
+    read: Workflows,
 ) -> Result<Judged, StoreError> {
-    let workflows = read_workflows(context, entry).await?;
+    let workflows = read_further(context, entry, read).await?;
     let Ok(plan) = &entry.plan else {
         let problems = entry.problems(&workflows, &context.settings);
         return Ok(Judged::Refused(invalid(&wish.request.plan, problems)));
@@ -152,29 +154,40 @@ pub(super) async fn target_of(
     wish.target(context).await.map(Some)
 }
 
+/// Workflows as they were read.
+pub type Workflows = BTreeMap<WorkflowKey, WorkflowSource>;
+
 /// The workflows of a plan, read live. Those that this operator does not serve are not read.
 ///
 /// # Errors
 /// [`StoreError`] if one of them cannot be read now.
-pub async fn read_workflows(
+pub async fn read_workflows(context: &Context, plan: &PlanEntry) -> Result<Workflows, StoreError> {
+    read_further(context, plan, Workflows::new()).await
+}
+
+/// The same, where some were `read` already.
+async fn read_further(
     context: &Context,
     plan: &PlanEntry,
-) -> Result<BTreeMap<WorkflowKey, WorkflowSource>, StoreError> {
+    mut read: Workflows,
+) -> Result<Workflows, StoreError> {
     let served = |key: &WorkflowKey| {
         let served = context.settings.served();
         served.is_none_or(|served| served.contains(&key.0))
     };
-    let reads = plan
-        .workflow_keys()
+    let keys: Vec<WorkflowKey> = plan.workflow_keys().into_iter().filter(served).collect();
+    read.retain(|key, _| keys.contains(key));
+    let reads = keys
         .into_iter()
-        .filter(served)
+        .filter(|key| !read.contains_key(key))
         .map(|key| async move {
             let raw = context.stores.workflows.get(&key.0, &key.1).await?;
             let source = raw.map_or(WorkflowSource::Missing, |raw| WorkflowEntry::of(raw).source);
             Ok((key, source))
         });
     let found = futures::future::try_join_all(reads).await?;
-    Ok(found.into_iter().collect())
+    read.extend(found);
+    Ok(read)
 }
 
 fn errors(problems: &Problems) -> impl Iterator<Item = &Problem> {

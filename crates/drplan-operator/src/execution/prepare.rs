@@ -1,6 +1,6 @@
 //! What is stored before the first effect of a run: the mark of its start, the plan's lock, the snapshot.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use drplan_api::{canonical::Request, labels, problem::any_error, status::SnapshotRef};
 use drplan_engine::{Compiled, Kept, Run, Snapshot};
@@ -11,7 +11,7 @@ use crate::{
     desk::{self, LockAnswer},
     execution::{
         drive::Drive,
-        judge::{Judged, Refusal, RunWish, invalid_plan, judge_plan, target_of},
+        judge::{Judged, Refusal, RunWish, Workflows, invalid_plan, judge_plan, target_of},
         snapshots,
         start::{Look, Starting, already_ran},
     },
@@ -28,6 +28,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// How long an execution waits for rights: every API server learns of a Role by a watch of its own, a moment after
 /// it was applied.
 const RIGHTS_PATIENCE: Duration = Duration::from_secs(5);
+/// What tells the API server to keep no account of who set which field. Otherwise each of the many writes of a status
+/// compares all fields of two versions, a tenth of what such a write costs.
+const NOT_MANAGED: [BTreeMap<&str, &str>; 1] = [BTreeMap::new()];
 /// Edits in a row after which everything is looked at anew.
 const EDITS_MAX: usize = 20;
 
@@ -58,12 +61,15 @@ impl Starting {
             uid: record.uid(),
             request,
         };
-        let found = match self.plan_read.take().filter(|(name, _)| *name == request.plan) {
-            Some((_, found)) => found,
-            None => self.context.stores.plans.get(&namespace, &request.plan).await?,
+        let (found, workflows) = match self.ahead.take().filter(|ahead| ahead.plan == request.plan) {
+            Some(ahead) => (ahead.found, ahead.workflows),
+            None => (
+                self.context.stores.plans.get(&namespace, &request.plan).await?,
+                Workflows::new(),
+            ),
         };
         let entry = found.map(PlanEntry::of);
-        match judge_plan(&self.context, &wish, entry.as_ref()).await? {
+        match judge_plan(&self.context, &wish, entry.as_ref(), workflows).await? {
             Judged::Execute(compiled) => self.prepare_execute(record, request, *compiled, entry).await,
             Judged::Revert => self.prepare_revert(record, request, &wish).await,
             Judged::Missing(message) => Ok(self.missing(message)),
@@ -82,13 +88,21 @@ impl Starting {
         if let Some(look) = self.lacking(record, &run).await {
             return Ok(look);
         }
-        let record = match self.take_lock(record, request, entry).await? {
+        let context = Arc::clone(&self.context);
+        // What the execution was started with depends on nothing that the lock is about. Without the lock nothing refers to
+        // it, and it goes with the execution.
+        let store = async {
+            fault::point("before-snapshot").await;
+            let stored = snapshots::store(&context, record, &run.snapshot.to_text()).await?;
+            fault::point("after-snapshot").await;
+            Ok(stored)
+        };
+        let (locked, stored) = tokio::join!(self.take_lock(record, request, entry), store);
+        let record = match locked? {
             Locked::Taken(record) => record,
             Locked::Not(look) => return Ok(look),
         };
-        fault::point("before-snapshot").await;
-        let (reference, text) = snapshots::store(&self.context, &record, &run.snapshot.to_text()).await?;
-        fault::point("after-snapshot").await;
+        let (reference, text) = stored?;
         let snapshot =
             Snapshot::from_text(&text, &reference.sha256).map_err(|error| StoreError::Refused {
                 code: 0,
@@ -168,7 +182,6 @@ impl Starting {
         found: Option<PlanEntry>,
     ) -> Result<Locked, StoreError> {
         let (namespace, name) = record.key();
-        let record = self.mark_started(record, request).await?;
         let run = desk::Run {
             namespace: namespace.clone(),
             name: name.clone(),
@@ -177,7 +190,10 @@ impl Starting {
             operation: request.operation.name().to_owned(),
             requested_by: record.who(labels::CREATED_BY, &self.context.settings),
         };
-        let look = match desk::lock(&self.context, &run, found).await? {
+        let mut plan = desk::hold(&self.context, &run, found).await;
+        let (record, ()) = tokio::join!(self.mark_started(record, request), plan.get_ready());
+        let record = record?;
+        let look = match plan.lock().await? {
             LockAnswer::Taken => return Ok(Locked::Taken(Box::new(record))),
             LockAnswer::Busy(other) => Look::Refuse {
                 reason: "PlanBusy",
@@ -231,6 +247,7 @@ impl Starting {
                 "annotations": {labels::STARTED_UID: record.uid()},
                 "labels": wanted,
                 "finalizers": finalizers(&looked_at.meta, true),
+                "managedFields": NOT_MANAGED,
             });
             match executions.merge_metadata(&looked_at.meta, patch).await {
                 Ok(meta) => {

@@ -42,8 +42,8 @@ pub enum Lost {
     },
 }
 
-/// Stores `text` as the snapshot of `record`, or finds the one that was stored before. Returns what is stored: that counts,
-/// even if the plan was edited since.
+/// Stores `text` as the snapshot of `record`, or finds it stored before. Returns what is stored. Its name follows from what
+/// it holds: one that was stored before the plan was edited is another object, which nothing refers to.
 ///
 /// # Errors
 /// [`StoreError`]; `Conflict` if the name is taken by something else.
@@ -52,21 +52,22 @@ pub async fn store(
     record: &Record,
     text: &str,
 ) -> Result<(SnapshotRef, String), StoreError> {
-    let (namespace, name) = (record.key().0, name_of(record));
-    let text = &inert(text);
+    let text = inert(text);
+    let sha256 = sha256_hex(text.as_bytes());
+    let (namespace, name) = (record.key().0, name_of(record, &sha256));
     let api: Api<ControllerRevision> = Api::namespaced(context.client.clone(), &namespace);
-    let object = revision(record, &name, "snapshot", text)?;
-    let text = match bounded(api.create(&PostParams::default(), &object)).await {
-        Ok(_) => text.to_owned(),
+    let object = revision(record, &name, "snapshot", &text)?;
+    match bounded(api.create(&PostParams::default(), &object)).await {
+        Ok(_) => {}
         Err(StoreError::Conflict) => {
             let stored = bounded(api.get_opt(&name)).await?;
-            stored
-                .and_then(|object| text_of(record, object, "snapshot"))
-                .ok_or(StoreError::Conflict)?
+            let stored = stored.and_then(|object| text_of(record, object, "snapshot"));
+            if stored.as_ref() != Some(&text) {
+                return Err(StoreError::Conflict);
+            }
         }
         Err(error) => return Err(error),
-    };
-    let sha256 = sha256_hex(text.as_bytes());
+    }
     Ok((SnapshotRef { name, sha256 }, text))
 }
 
@@ -166,9 +167,11 @@ pub async fn share(
     Ok(Ok(()))
 }
 
-/// The snapshot's name: that of the execution, and what tells it from a later one of the same name.
-fn name_of(record: &Record) -> String {
-    format!("{}-{}", record.name(), &sha256_hex(record.uid().as_bytes())[..10])
+/// The snapshot's name: that of the execution, and what tells it from those of a later one of the same name and from others
+/// of its own.
+fn name_of(record: &Record, sha256: &str) -> String {
+    let told = sha256_hex(format!("{} {sha256}", record.uid()).as_bytes());
+    format!("{}-{}", record.name(), &told[..10])
 }
 
 /// Stores `text` under `name`, which follows from it: one that is there holds the same.

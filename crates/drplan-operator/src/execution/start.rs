@@ -15,7 +15,12 @@ use crate::{
     clock,
     context::Context,
     events::EventNote,
-    execution::{drive::Drive, finish, unsupported},
+    execution::{
+        drive::Drive,
+        finish,
+        judge::{Workflows, read_workflows},
+        unsupported,
+    },
     fault,
     index::{Card, Key},
     raw::Raw,
@@ -71,7 +76,7 @@ pub async fn start(
         context: Arc::clone(context),
         place: None,
         turn: None,
-        plan_read: None,
+        ahead: None,
         missing_since: None,
         lacking_since: None,
         cards: cards.clone(),
@@ -127,12 +132,19 @@ fn after(error: &StoreError, backoff: &mut Duration) -> Duration {
     }
 }
 
+/// The plan that an execution most likely names, and its workflows.
+pub(super) struct Ahead {
+    pub(super) plan: String,
+    pub(super) found: Option<Raw<DRPlan>>,
+    pub(super) workflows: Workflows,
+}
+
 pub(super) struct Starting {
     pub(super) context: Arc<Context>,
     pub(super) place: Option<OwnedSemaphorePermit>,
     pub(super) turn: Option<Turn>,
-    /// The plan of this name, read live with the execution.
-    pub(super) plan_read: Option<(String, Option<Raw<DRPlan>>)>,
+    /// What was read live beside the execution.
+    pub(super) ahead: Option<Ahead>,
     missing_since: Option<Instant>,
     /// Since when rights are known to be missing.
     pub(super) lacking_since: Option<Instant>,
@@ -142,17 +154,28 @@ pub(super) struct Starting {
 impl Starting {
     /// Reads everything live and decides; none if the execution is gone.
     async fn look(&mut self, key: &Key, uid: &str) -> Result<Option<(Record, Look)>, StoreError> {
-        // The plan that the execution most likely names is read beside it.
         let plan = self.cards.borrow().plan().map(str::to_owned);
-        let (context, namespace) = (Arc::clone(&self.context), &key.0);
+        let (context, namespace) = (&self.context, &key.0);
         let beside = async {
-            let name = plan?;
-            let read = context.stores.plans.get(namespace, &name).await.ok()?;
-            Some((name, read))
+            let plan = plan?;
+            let entry = context.index.plan(&(namespace.clone(), plan.clone()));
+            let workflows = async {
+                match &entry {
+                    Some(entry) => read_workflows(context, entry).await,
+                    None => Ok(Workflows::new()),
+                }
+            };
+            let (found, workflows) =
+                tokio::try_join!(context.stores.plans.get(namespace, &plan), workflows).ok()?;
+            Some(Ahead {
+                plan,
+                found,
+                workflows,
+            })
         };
-        let (found, plan_read) = tokio::join!(self.context.stores.executions.get(&key.0, &key.1), beside);
+        let (found, ahead) = tokio::join!(context.stores.executions.get(&key.0, &key.1), beside);
         let found = found?;
-        self.plan_read = plan_read;
+        self.ahead = ahead;
         let Some(raw) = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else {
             return Ok(None);
         };

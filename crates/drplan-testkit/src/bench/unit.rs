@@ -3,7 +3,7 @@
 use anyhow::Context;
 use drplan_api::DRPlanExecution;
 use http::{HeaderValue, header::ACCEPT};
-use kube::api::{PartialObjectMeta, PostParams, Request};
+use kube::api::{PartialObjectMeta, Patch, PatchParams, PostParams, Request};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -31,7 +31,12 @@ impl Unit {
     pub(super) async fn new(client: Client, name: &str, status: Value) -> anyhow::Result<Self> {
         let executions: Api<DRPlanExecution> = Api::namespaced(client.clone(), NAMESPACE);
         let execution = object(name, json!({"planRef": "none", "operationType": "Execute"}))?;
-        let execution: DRPlanExecution = executions.create(&PostParams::default(), &execution).await?;
+        executions.create(&PostParams::default(), &execution).await?;
+        // As the operator has it: without an account of who set which field.
+        let unmanaged = Patch::Merge(json!({"metadata": {"managedFields": [{}]}}));
+        let execution = executions
+            .patch(name, &PatchParams::default(), &unmanaged)
+            .await?;
         Ok(Self {
             client,
             name: name.to_owned(),

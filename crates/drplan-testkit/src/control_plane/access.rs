@@ -74,5 +74,5 @@ pub(super) async fn config_of(kubeconfig: &Value) -> anyhow::Result<Config> {
 /// Makes a client whose connections outlive the test that asked for it.
 pub(super) fn client_of(config: Config) -> anyhow::Result<Client> {
     let _background = background().enter();
-    Ok(Client::try_from(config)?)
+    Ok(drplan_connect::builder(config)?.build())
 }

@@ -1,7 +1,7 @@
 //! The controller of DRPlanExecutions: one task for each that is not over.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -49,6 +49,9 @@ struct Running {
     /// Runs of other processes that this one may claim, those that it found when it began: by UID, which process
     /// acted on them then.
     claimable: BTreeMap<String, Option<String>>,
+    /// By UID: executions that had not begun when this process did, which leads without an election. A write of the
+    /// process before it may have been on its way then, and be seen later: then these are its to claim as well.
+    unbegun: BTreeSet<String>,
     /// The version on which a task found nothing that it may do: it is not looked at again before it changes.
     rested: BTreeMap<Key, String>,
 }
@@ -74,8 +77,14 @@ impl Executions {
         });
         let found =
             unfinished.filter_map(|card| Some((card.metadata.uid.clone()?, card.status.process.clone())));
+        let is_alone = self.context.leadership.is_alone();
+        let unbegun = self.context.index.executions().into_iter().filter(|card| {
+            let has_begun = !matches!(card.phase(), None | Some(ExecutionPhase::Pending));
+            is_alone && !has_begun && !has_unreadable_phase(card)
+        });
         let mut running = self.lock();
         running.claimable = found.collect();
+        running.unbegun = unbegun.filter_map(|card| card.metadata.uid.clone()).collect();
         // What a follower may not touch, a leader may.
         running.rested.clear();
     }
@@ -151,7 +160,7 @@ impl Executions {
         let transitions = epoch("leaseTransitions").and_then(|transitions| transitions.as_u64());
         let leadership = &self.context.leadership;
         let is_own = process == Some(leadership.process());
-        if is_own || transitions.is_some_and(|transitions| leadership.succeeds(transitions)) {
+        if is_own || self.lock().unbegun.contains(uid) || transitions.is_some_and(|transitions| leadership.succeeds(transitions)) {
             return Ok(Some(process.map(str::to_owned)));
         }
         let record = Record::of(raw);
@@ -205,6 +214,7 @@ impl Executions {
                     let mut running = this.lock();
                     if done.claimed {
                         running.claimable.remove(&uid);
+                        running.unbegun.remove(&uid);
                     }
                     if let Some(version) = done.rested {
                         running.rested.insert(key.clone(), version);
@@ -221,7 +231,10 @@ impl Executions {
                 }
             };
             // The watch may be behind what the task wrote last; without this the key would go round until it is not.
-            this.refresh(&key).await;
+            let again = match this.refresh(&key).await {
+                true => again,
+                false => TRY_AGAIN,
+            };
             this.lock().tasks.remove(&uid);
             // What came while the task ended is looked at now.
             if this.has_more_to_do(&key, &uid) {
@@ -230,15 +243,16 @@ impl Executions {
         }));
     }
 
-    /// Brings the index up to date about an execution.
-    async fn refresh(&self, key: &Key) {
+    /// Brings the index up to date about an execution. False if the API server does not tell.
+    async fn refresh(&self, key: &Key) -> bool {
         let api: kube::Api<Card> = kube::Api::namespaced(self.context.client.clone(), &key.0);
         match bounded(api.get_opt(&key.1)).await {
             Ok(Some(card)) => card.seen(&self.context),
             Ok(None) => Card::gone(key, &self.context),
             // The watch will tell, or the next re-list.
-            Err(_) => {}
+            Err(_) => return false,
         }
+        true
     }
 
     /// Whether the index shows work for an execution whose task has just ended.
@@ -365,6 +379,10 @@ async fn act(
     Ok(match drive.drive(&stop).await {
         Driven::Ended | Driven::Dropped => Acted::Done(Done {
             claimed: true,
+            rested: None,
+        }),
+        Driven::NotBegun => Acted::Done(Done {
+            claimed: false,
             rested: None,
         }),
         Driven::Broke(why) => Acted::Broke(why),

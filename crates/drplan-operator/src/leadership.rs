@@ -76,6 +76,11 @@ impl Leadership {
         !matches!(self.role(), Role::Follower)
     }
 
+    /// Whether there is no election.
+    pub fn is_alone(&self) -> bool {
+        self.role() == Role::Alone
+    }
+
     /// Waits until this process leads.
     pub async fn begun(&self) {
         let mut leading = self.shared.leading.subscribe();

@@ -84,6 +84,8 @@ pub enum Driven {
     Ended,
     /// This process no longer acts on it.
     Dropped,
+    /// Nothing of it was stored by this process, which does not act on it: another one was faster, or its time is over.
+    NotBegun,
     /// It cannot go on, for this reason; a person must look.
     Broke(String),
 }
@@ -163,24 +165,24 @@ impl Drive {
             }
             if self.in_doubt && !self.read_again().await {
                 match self.in_doubt {
-                    true if stop.is_cancelled() && self.under_way.is_empty() => return Driven::Dropped,
+                    true if stop.is_cancelled() && self.under_way.is_empty() => return self.dropped(),
                     true => {
                         self.rest(stop).await;
                         continue;
                     }
-                    false => return Driven::Dropped,
+                    false => return self.dropped(),
                 }
             }
             if !self.context.leadership.leads() {
                 if self.cannot_wait_for_a_term(stop) {
-                    return Driven::Dropped;
+                    return self.dropped();
                 }
                 self.stand_by(stop).await;
                 continue;
             }
             if !self.is_stored && self.record.is_late(self.context.settings.start_deadline) {
                 // It never began; the controller ends it as such.
-                return Driven::Dropped;
+                return self.dropped();
             }
             self.notice_silence();
             let step = match self.decide(stop).await {
@@ -238,11 +240,18 @@ impl Drive {
                 return Driven::Ended;
             }
             if stop.is_cancelled() && self.under_way.is_empty() {
-                return Driven::Dropped;
+                return self.dropped();
             }
             if !self.in_doubt {
                 self.wait(&step.waiting_on, step.wake_at, stop).await;
             }
+        }
+    }
+
+    fn dropped(&self) -> Driven {
+        match self.is_stored {
+            true => Driven::Dropped,
+            false => Driven::NotBegun,
         }
     }
 

@@ -30,9 +30,7 @@ use crate::{
 pub(crate) fn client(life: &Life, contact: &Contact) -> Client {
     let life = life.clone();
     let service = tower::service_fn(move |request| exchange(life.clone(), request));
-    ClientBuilder::new(service, NAMESPACE)
-        .with_layer(&contact.layer())
-        .build()
+    drplan_operator::client::client(ClientBuilder::new(service, NAMESPACE), contact)
 }
 
 /// A client whose every request is answered at once by nobody: for what tells people and decides nothing.

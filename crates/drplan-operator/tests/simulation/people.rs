@@ -79,6 +79,10 @@ async fn fulfil(world: &World, number: usize, wish: &Wish) {
         }
         Wish::Edit { at } => {
             sleep_until(world.at(*at)).await;
+            // The first run keeps to the plan as it was.
+            while get(world, "run-0").is_some_and(|run| text(&run, "/status/phase").is_empty()) {
+                sleep(Duration::from_secs(1)).await;
+            }
             world.edit("somebody", &plan_key(), |plan| {
                 plan["spec"]["failurePolicy"] = json!("Continue");
                 plan["spec"]["timeout"] = json!("1s");

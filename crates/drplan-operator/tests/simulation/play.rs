@@ -71,7 +71,7 @@ pub(crate) fn play(scenario: Scenario, tells: bool) -> Played {
 async fn live(scenario: Arc<Scenario>, tells: bool) -> Played {
     let world = World::new(Arc::clone(&scenario), tells);
     world.furnish();
-    let options = Arc::new(process::options(&scenario));
+    let options = process::options(&scenario);
     for operator in 0..scenario.operators {
         tokio::spawn(process::keep(world.clone(), operator, Arc::clone(&options)));
     }

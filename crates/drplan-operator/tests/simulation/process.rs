@@ -1,6 +1,9 @@
 //! Operators: the shipped code, as processes that die and come back.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use clap::Parser;
 use drplan_actions::{HttpCaller, HttpSettings};
@@ -37,7 +40,13 @@ pub(crate) struct Life {
 const PARTITION_SECONDS: u64 = 20;
 
 /// The flags of every operator.
-pub(crate) fn options(scenario: &Scenario) -> RunOptions {
+pub(crate) fn options(scenario: &Scenario) -> Arc<RunOptions> {
+    static READ: [OnceLock<Arc<RunOptions>>; 2] = [const { OnceLock::new() }; 2];
+    let read = &READ[usize::from(scenario.elects)];
+    Arc::clone(read.get_or_init(|| Arc::new(read_options(scenario.elects))))
+}
+
+fn read_options(elects: bool) -> RunOptions {
     let partition = format!("--partition-timeout={PARTITION_SECONDS}s");
     let mut flags = vec![
         "drplan-operator",
@@ -47,7 +56,7 @@ pub(crate) fn options(scenario: &Scenario) -> RunOptions {
         NAMESPACE,
         &partition,
     ];
-    if scenario.elects {
+    if elects {
         flags.push("--leader-elect");
     }
     match Options::try_parse_from(flags).unwrap().command {

@@ -220,10 +220,16 @@ pub(super) fn slim(object: &Value) -> Value {
 
 /// The text at `pointer`, empty if there is none.
 pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    field(object, pointer).as_str().unwrap_or_default()
 }
 
 /// The value at `pointer`.
 pub(crate) fn field<'a>(object: &'a Value, pointer: &str) -> &'a Value {
-    object.pointer(pointer).unwrap_or(&Value::Null)
+    // As `Value::pointer`, which makes a new text of each part.
+    let mut parts = pointer.split('/').skip(1);
+    let found = parts.try_fold(object, |object, part| match object {
+        Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+        other => other.get(part),
+    });
+    found.unwrap_or(&Value::Null)
 }

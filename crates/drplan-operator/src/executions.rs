@@ -160,7 +160,10 @@ impl Executions {
         let transitions = epoch("leaseTransitions").and_then(|transitions| transitions.as_u64());
         let leadership = &self.context.leadership;
         let is_own = process == Some(leadership.process());
-        if is_own || self.lock().unbegun.contains(uid) || transitions.is_some_and(|transitions| leadership.succeeds(transitions)) {
+        if is_own
+            || self.lock().unbegun.contains(uid)
+            || transitions.is_some_and(|transitions| leadership.succeeds(transitions))
+        {
             return Ok(Some(process.map(str::to_owned)));
         }
         let record = Record::of(raw);

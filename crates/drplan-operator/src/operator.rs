@@ -82,7 +82,13 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
         false => Leadership::alone(process),
         true => Leadership::elected(process),
     };
-    let context = Arc::new(context(options, leadership, (client, contact, http), events, turns));
+    let context = Arc::new(context(
+        options,
+        leadership,
+        (client, contact, http),
+        events,
+        turns,
+    ));
     let admission =
         webhooks.map(|listener| Admission::start(listener, &options.webhook, &context, readiness.clone()));
     // Until the end of the drain: that is when somebody wants to see what is left.

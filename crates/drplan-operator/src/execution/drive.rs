@@ -101,13 +101,26 @@ impl Drive {
         (place, turn): (Option<OwnedSemaphorePermit>, Option<Turn>),
         cards: watch::Receiver<Arc<Card>>,
     ) -> Self {
-        let mut drive = Self::go_on(context, record, status, Some(run), kept, place, cards);
+        let mut drive = Self::go_on(
+            context,
+            record,
+            status,
+            Some(run),
+            kept,
+            place,
+            cards,
+            Instant::now(),
+        );
         drive.is_stored = false;
         drive.turn = turn;
         drive
     }
 
-    /// A run whose claim this process has just stored with `status`.
+    /// A run whose claim this process has just stored with `status`, by a write that it sent at `proof`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of the run, and none goes with another"
+    )]
     pub fn go_on(
         context: Arc<Context>,
         record: Record,
@@ -116,6 +129,7 @@ impl Drive {
         kept: Kept,
         place: Option<OwnedSemaphorePermit>,
         cards: watch::Receiver<Arc<Card>>,
+        proof: Instant,
     ) -> Self {
         let mut gaps = context.contact.gaps();
         gaps.mark_unchanged();
@@ -139,7 +153,7 @@ impl Drive {
             lost_contact: None,
             untold: None,
             broken: None,
-            proof: Instant::now(),
+            proof,
             in_doubt: false,
             refusal_told: false,
             backoff: BACKOFF.0,

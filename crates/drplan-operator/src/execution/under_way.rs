@@ -100,7 +100,7 @@ impl UnderWay {
     /// Nothing, in a process that takes up `status` at `now`: what runs in it may have been acted on.
     pub(super) fn new(status: &DRPlanExecutionStatus, now: Time) -> Self {
         let inherited = newest_intents(status)
-            .filter(|(_, action)| action.attempt_time.is_none_or(|time| time <= now))
+            .filter(|(_, action)| action.may_have_been_sent(now))
             .map(|(at, action)| (at, action.attempts));
         Self {
             commands: BTreeMap::new(),

@@ -97,8 +97,12 @@ impl Kind {
 
 /// What is served of a group and version, if `path` asks for that.
 pub(crate) fn discovery(path: &str) -> Option<String> {
-    let api_version = path.strip_prefix("/apis/").or_else(|| path.strip_prefix("/api/"))?;
-    let served = Kind::ALL.iter().filter(|(_, version, ..)| *version == api_version);
+    let api_version = path
+        .strip_prefix("/apis/")
+        .or_else(|| path.strip_prefix("/api/"))?;
+    let served = Kind::ALL
+        .iter()
+        .filter(|(_, version, ..)| *version == api_version);
     let resources: Vec<Value> = served
         .map(|(kind, _, plural, name)| {
             json!({

@@ -27,7 +27,9 @@ pub(crate) fn follow(world: &World, change: &Change) {
             tokio::spawn(async move {
                 sleep(Duration::from_millis(takes)).await;
                 world.act("the garbage collector", |store, _| {
-                    let found = store.get(&key).map(|stored| text(&stored.value, "/metadata/uid") == uid);
+                    let found = store
+                        .get(&key)
+                        .map(|stored| text(&stored.value, "/metadata/uid") == uid);
                     if found == Some(true) {
                         store.remove(&key).into_iter().collect()
                     } else {
@@ -51,7 +53,9 @@ fn run(world: &World, key: &Key, job: &Value) {
     };
     let annotations = field(job, "/metadata/annotations");
     let is_first = annotations[labels::ATTEMPT] == "1";
-    let is_undo = annotations[labels::ACTION_PATH].as_str().is_some_and(|path| path.ends_with("/undo"));
+    let is_undo = annotations[labels::ACTION_PATH]
+        .as_str()
+        .is_some_and(|path| path.ends_with("/undo"));
     let condition = match world.scenario.fates {
         Fates::Random => condition,
         Fates::BadOnce if is_first => "Failed",
@@ -65,7 +69,8 @@ fn run(world: &World, key: &Key, job: &Value) {
         world.edit("the Job controller", &key, |job| {
             let is_same = text(job, "/metadata/uid") == uid;
             if is_same && field(job, "/metadata/deletionTimestamp").is_null() {
-                let condition = json!({"type": condition, "status": "True", "reason": "Because", "message": "it ended"});
+                let condition =
+                    json!({"type": condition, "status": "True", "reason": "Because", "message": "it ended"});
                 job["status"] = json!({"conditions": [condition]});
             }
         });

@@ -68,7 +68,11 @@ async fn exchange(life: Life, request: http::Request<HttpBody>) -> Result<Respon
     if let Some(request) = &request {
         world.sent(&life, request);
     }
-    let shown = || request.as_ref().map_or_else(|| format!("get {}", head.uri.path()), Request::shown);
+    let shown = || {
+        request
+            .as_ref()
+            .map_or_else(|| format!("get {}", head.uri.path()), Request::shown)
+    };
     world.tell(|| match passage.ill {
         Some(ill) => format!("{} asks #{}: {} ({ill:?})", life.name, passage.nth, shown()),
         None => format!("{} asks #{}: {}", life.name, passage.nth, shown()),
@@ -153,32 +157,34 @@ fn watched(
     events: mpsc::UnboundedReceiver<Delivery>,
 ) -> impl futures::Stream<Item = io::Result<Frame<Bytes>>> {
     let again = VecDeque::new();
-    stream::unfold((life, events, again), |(life, mut events, mut again)| async move {
-        loop {
-            if let Some(line) = again.pop_front() {
+    stream::unfold(
+        (life, events, again),
+        |(life, mut events, mut again)| async move {
+            loop {
+                if let Some(line) = again.pop_front() {
+                    return Some((Ok(Frame::data(line)), (life, events, again)));
+                }
+                let Delivery { line } = events.recv().await?;
+                let (blind, late) = life.world.next_event(life.operator);
+                if let Some(until) = life.world.cut_until(life.operator) {
+                    sleep_until(until).await;
+                    events.close();
+                    let error = io::Error::new(io::ErrorKind::ConnectionReset, "the connection broke");
+                    return Some((Err(error), (life, events, again)));
+                }
+                if let Some(blind) = blind {
+                    life.world.tell(|| format!("{} watches: {blind:?}", life.name));
+                }
+                pass(late).await;
+                match blind {
+                    Some(Blind::Lost) => continue,
+                    Some(Blind::Twice) => again.push_back(line.clone()),
+                    Some(Blind::Late(millis)) => sleep(Duration::from_millis(millis)).await,
+                    Some(Blind::Closed) => return None,
+                    None => {}
+                }
                 return Some((Ok(Frame::data(line)), (life, events, again)));
             }
-            let Delivery { line } = events.recv().await?;
-            let (blind, late) = life.world.next_event(life.operator);
-            if let Some(until) = life.world.cut_until(life.operator) {
-                sleep_until(until).await;
-                events.close();
-                let error = io::Error::new(io::ErrorKind::ConnectionReset, "the connection broke");
-                return Some((Err(error), (life, events, again)));
-            }
-            if let Some(blind) = blind {
-                life.world.tell(|| format!("{} watches: {blind:?}", life.name));
-            }
-            pass(late).await;
-            match blind {
-                Some(Blind::Lost) => continue,
-                Some(Blind::Twice) => again.push_back(line.clone()),
-                Some(Blind::Late(millis)) => sleep(Duration::from_millis(millis)).await,
-                Some(Blind::Closed) => return None,
-                None => {}
-            }
-            return Some((Ok(Frame::data(line)), (life, events, again)));
-        }
-    })
+        },
+    )
 }
-

@@ -43,7 +43,10 @@ const SEEDS: u64 = 400;
 const TWICE_EVERY: u64 = 50;
 
 fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().filter(|text| !text.is_empty()).map(|text| text.parse().unwrap())
+    std::env::var(name)
+        .ok()
+        .filter(|text| !text.is_empty())
+        .map(|text| text.parse().unwrap())
 }
 
 #[test]
@@ -121,7 +124,11 @@ fn play_seed(seed: u64) -> Played {
     }
     let (first, mut second) = (play(scenario.clone(), true), play(scenario, true));
     if first.story != second.story && second.violation.is_none() {
-        let differs = first.story.iter().zip(&second.story).find(|(one, other)| one != other);
+        let differs = first
+            .story
+            .iter()
+            .zip(&second.story)
+            .find(|(one, other)| one != other);
         second.violation = Some(format!("played twice it is another: {differs:?}"));
     }
     second

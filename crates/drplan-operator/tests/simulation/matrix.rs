@@ -41,7 +41,10 @@ impl Successor {
     const ALL: [(Self, &'static str); 3] = [
         (Self::Same, "The same operator starts again"),
         (Self::Other, "A second operator takes over"),
-        (Self::Stale, "A second operator takes over, and its watches are a minute late"),
+        (
+            Self::Stale,
+            "A second operator takes over, and its watches are a minute late",
+        ),
     ];
 }
 
@@ -75,7 +78,12 @@ pub(crate) fn play_all() {
         }
     });
     let broken = broken.into_inner().unwrap();
-    assert!(broken.is_empty(), "{} crashes changed something:\n{}", broken.len(), broken.join("\n\n"));
+    assert!(
+        broken.is_empty(),
+        "{} crashes changed something:\n{}",
+        broken.len(),
+        broken.join("\n\n")
+    );
     let page = page(&cases, &rows.into_inner().unwrap());
     let before = std::fs::read_to_string(PAGE).unwrap_or_default();
     if before != page {
@@ -90,17 +98,33 @@ type Row = BTreeMap<&'static str, (u64, u64)>;
 fn play_row(case: &Case, successor: Successor, broken: &Mutex<Vec<String>>) -> Row {
     let base = play(case.scenario(successor, None), false);
     let forward = match case.reverts {
-        true => play(Case { reverts: false, ..case.clone() }.scenario(successor, None), false).passed,
+        true => {
+            play(
+                Case {
+                    reverts: false,
+                    ..case.clone()
+                }
+                .scenario(successor, None),
+                false,
+            )
+            .passed
+        }
         false => BTreeMap::new(),
     };
     let mut row = Row::new();
     if let Some(violation) = &base.violation {
-        broken.lock().unwrap().push(format!("{} without a crash: {violation}", case.name));
+        broken
+            .lock()
+            .unwrap()
+            .push(format!("{} without a crash: {violation}", case.name));
         return row;
     }
     for (point, passes) in base.passed.iter().filter(|(point, _)| !point.contains('@')) {
         let first = forward.get(point).copied().unwrap_or(0) + 1;
-        let column = POINTS.into_iter().find(|column| column == point).unwrap_or("other");
+        let column = POINTS
+            .into_iter()
+            .find(|column| column == point)
+            .unwrap_or("other");
         for passing in first..=*passes {
             let played = play(case.scenario(successor, Some((point, passing))), false);
             let cell = row.entry(column).or_default();
@@ -123,13 +147,18 @@ fn differs(base: &Played, played: &Played) -> Result<u64, String> {
         return Err(violation.clone());
     }
     if played.outcome.ended != base.outcome.ended {
-        return Err(format!("it ended as {:#?}, not as {:#?}", played.outcome.ended, base.outcome.ended));
+        return Err(format!(
+            "it ended as {:#?}, not as {:#?}",
+            played.outcome.ended, base.outcome.ended
+        ));
     }
     let mut repeats = 0;
     for (key, count) in &played.outcome.arrivals {
         let usual = base.outcome.arrivals.get(key).copied().unwrap_or(0);
         if usual == 0 || *count > usual + 1 {
-            return Err(format!("{key} arrived {count} times, without a crash {usual} times"));
+            return Err(format!(
+                "{key} arrived {count} times, without a crash {usual} times"
+            ));
         }
         repeats += count.saturating_sub(usual);
     }
@@ -195,22 +224,73 @@ fn cases() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     let mut add = |name: String, plan, fates, reverts| {
-        cases.push(Case { name, plan, fates, reverts });
+        cases.push(Case {
+            name,
+            plan,
+            fates,
+            reverts,
+        });
     };
     for (name, what) in kinds {
         let rollback = Some(call());
-        add(format!("{name} succeeds"), one(&what, rollback.as_ref(), None), Fates::Good, false);
-        add(format!("{name}, undone by a call"), one(&what, rollback.as_ref(), None), Fates::Good, true);
-        add(format!("{name}, undone by a Job"), one(&what, Some(&What::Job), None), Fates::Good, true);
-        let is_made = matches!(what, What::Job | What::Object { operation: "Create", .. });
+        add(
+            format!("{name} succeeds"),
+            one(&what, rollback.as_ref(), None),
+            Fates::Good,
+            false,
+        );
+        add(
+            format!("{name}, undone by a call"),
+            one(&what, rollback.as_ref(), None),
+            Fates::Good,
+            true,
+        );
+        add(
+            format!("{name}, undone by a Job"),
+            one(&what, Some(&What::Job), None),
+            Fates::Good,
+            true,
+        );
+        let is_made = matches!(
+            what,
+            What::Job
+                | What::Object {
+                    operation: "Create",
+                    ..
+                }
+        );
         if is_made {
-            add(format!("{name}, undone by deletion"), one(&what, None, None), Fates::Good, true);
+            add(
+                format!("{name}, undone by deletion"),
+                one(&what, None, None),
+                Fates::Good,
+                true,
+            );
         }
         if !matches!(what, What::Object { .. }) {
-            let retry = Retry { limit: 1, seconds: 1, on_timeout: false };
-            add(format!("{name} succeeds at the second attempt"), one(&what, None, Some(retry)), Fates::BadOnce, false);
-            add(format!("{name} fails, what follows is skipped"), one(&what, rollback.as_ref(), None), Fates::Bad, false);
-            add(format!("{name} failed, undone by a call"), one(&what, rollback.as_ref(), None), Fates::Bad, true);
+            let retry = Retry {
+                limit: 1,
+                seconds: 1,
+                on_timeout: false,
+            };
+            add(
+                format!("{name} succeeds at the second attempt"),
+                one(&what, None, Some(retry)),
+                Fates::BadOnce,
+                false,
+            );
+            add(
+                format!("{name} fails, what follows is skipped"),
+                one(&what, rollback.as_ref(), None),
+                Fates::Bad,
+                false,
+            );
+            add(
+                format!("{name} failed, undone by a call"),
+                one(&what, rollback.as_ref(), None),
+                Fates::Bad,
+                true,
+            );
         }
     }
     cases
@@ -227,7 +307,10 @@ fn one(what: &What, rollback: Option<&What>, retry: Option<Retry>) -> Plan {
         rollback: rollback.cloned(),
     };
     let call = What::Call { method: "POST" };
-    let actions = vec![action("a1", what, rollback, retry), action("a2", &call, Some(&call), None)];
+    let actions = vec![
+        action("a1", what, rollback, retry),
+        action("a2", &call, Some(&call), None),
+    ];
     let workflow = Workflow {
         name: "w0-0".to_owned(),
         fail_fast: true,
@@ -257,7 +340,10 @@ fn page(cases: &[Case], rows: &BTreeMap<(Successor, usize), Row>) -> String {
          arrived. `other`: every other point of the shell, from the first metadata to the finalizer.\n",
     );
     for (successor, title) in Successor::ALL {
-        page += &format!("\n## {title}\n\n| action | {} | other |\n|---|", POINTS.join(" | ").replace('-', " "));
+        page += &format!(
+            "\n## {title}\n\n| action | {} | other |\n|---|",
+            POINTS.join(" | ").replace('-', " ")
+        );
         page += &"---|".repeat(POINTS.len() + 1);
         page.push('\n');
         for (index, case) in cases.iter().enumerate() {

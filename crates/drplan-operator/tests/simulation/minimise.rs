@@ -95,20 +95,38 @@ pub(crate) fn shown(scenario: &Scenario) -> String {
     let mut lines = vec![format!(
         "{} operator(s){}, failurePolicy {}{}",
         scenario.operators,
-        if scenario.elects { " that elect a leader" } else { "" },
+        if scenario.elects {
+            " that elect a leader"
+        } else {
+            ""
+        },
         if scenario.plan.stop { "Stop" } else { "Continue" },
-        scenario.plan.timeout_seconds.map_or_else(String::new, |seconds| format!(", timeout {seconds}s")),
+        scenario
+            .plan
+            .timeout_seconds
+            .map_or_else(String::new, |seconds| format!(", timeout {seconds}s")),
     )];
     for (index, stage) in scenario.plan.stages.iter().enumerate() {
-        lines.push(format!("stage s{index} after {:?}, parallel {}", stage.after, stage.parallel));
+        lines.push(format!(
+            "stage s{index} after {:?}, parallel {}",
+            stage.after, stage.parallel
+        ));
         for workflow in &stage.workflows {
-            lines.push(format!("  workflow {}, fail fast {}", workflow.name, workflow.fail_fast));
+            lines.push(format!(
+                "  workflow {}, fail fast {}",
+                workflow.name, workflow.fail_fast
+            ));
             for action in &workflow.actions {
                 lines.push(format!("    {action:?}"));
             }
         }
     }
-    lines.extend(scenario.faults.iter().map(|fault| format!("goes wrong: {fault:?}")));
+    lines.extend(
+        scenario
+            .faults
+            .iter()
+            .map(|fault| format!("goes wrong: {fault:?}")),
+    );
     lines.extend(scenario.wishes.iter().map(|wish| format!("wished: {wish:?}")));
     lines.join("\n")
 }

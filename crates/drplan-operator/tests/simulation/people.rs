@@ -61,7 +61,9 @@ async fn fulfil(world: &World, number: usize, wish: &Wish) {
             sleep_until(world.at(*at)).await;
             let key = execution_key("run-0");
             world.act("somebody", |store, now| {
-                let Some(stored) = store.get(&key) else { return Vec::new() };
+                let Some(stored) = store.get(&key) else {
+                    return Vec::new();
+                };
                 let mut object = (*stored.value).clone();
                 if object["metadata"]["deletionTimestamp"].is_null() {
                     object["metadata"]["deletionTimestamp"] = json!(now);
@@ -98,7 +100,9 @@ async fn fulfil(world: &World, number: usize, wish: &Wish) {
 async fn revert(world: &World) {
     for number in 0..REVERTS_MAX {
         let target = loop {
-            let Some(execution) = get(world, "run-0") else { return };
+            let Some(execution) = get(world, "run-0") else {
+                return;
+            };
             if is_terminal(&execution) && others_ended(world) {
                 break execution;
             }
@@ -123,7 +127,9 @@ async fn be_on_call(world: World) {
         sleep(LOOK).await;
         let unknown = |execution: &Value| text(execution, "/status/phase") == "Unknown";
         let found: Vec<String> = world.read(|store| {
-            let all = store.of(Kind::Execution).filter(|(_, execution)| unknown(execution));
+            let all = store
+                .of(Kind::Execution)
+                .filter(|(_, execution)| unknown(execution));
             all.map(|(key, _)| key.2.clone()).collect()
         });
         for name in found {
@@ -146,12 +152,18 @@ fn annotate(world: &World, name: &str, annotation: &str, value: &str) {
 }
 
 fn get(world: &World, name: &str) -> Option<Value> {
-    world.read(|store| store.get(&execution_key(name)).map(|stored| (*stored.value).clone()))
+    world.read(|store| {
+        store
+            .get(&execution_key(name))
+            .map(|stored| (*stored.value).clone())
+    })
 }
 
 fn unfinished(world: &World) -> Vec<String> {
     world.read(|store| {
-        let all = store.of(Kind::Execution).filter(|(_, execution)| !is_terminal(execution));
+        let all = store
+            .of(Kind::Execution)
+            .filter(|(_, execution)| !is_terminal(execution));
         all.map(|(key, _)| key.2.clone()).collect()
     })
 }

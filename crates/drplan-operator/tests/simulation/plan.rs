@@ -43,7 +43,9 @@ pub(crate) struct Action {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum What {
-    Call { method: &'static str },
+    Call {
+        method: &'static str,
+    },
     Job,
     Object {
         kind: Kind,
@@ -204,7 +206,9 @@ impl Action {
         let rollback = dice.percent(60).then(|| What::rollback(dice, &name));
         // A patch must have one.
         let rollback = match &what {
-            What::Object { operation: "Patch", .. } => rollback.or(Some(What::Call { method: "POST" })),
+            What::Object {
+                operation: "Patch", ..
+            } => rollback.or(Some(What::Call { method: "POST" })),
             _ => rollback,
         };
         let is_call = matches!(what, What::Call { .. });
@@ -231,7 +235,7 @@ impl Action {
         }
         if let Some(rollback) = &self.rollback {
             written["rollback"] = rollback.written(&format!("undo-{}", self.name), false);
-            written["rollback"]["timeout"] = json!("20s");
+            written["rollback"]["timeout"] = json!(format!("{}s", 20.max(self.timeout_seconds * 3)));
         }
         written
     }
@@ -279,7 +283,11 @@ impl What {
             kind,
             operation: operations[dice.index(operations.len())],
             // Some get in each other's way.
-            name: if dice.percent(35) { format!("shared{}", dice.below(2)) } else { format!("of-{name}") },
+            name: if dice.percent(35) {
+                format!("shared{}", dice.below(2))
+            } else {
+                format!("of-{name}")
+            },
             force: kind == Kind::ConfigMap && dice.percent(20),
         }
     }
@@ -322,7 +330,9 @@ impl What {
                 "overrides": [{"name": name, "type": "MergePatch", "value": "spec: {replicas: 3}"}],
             }}),
             Self::Object {
-                operation, name: object, ..
+                operation,
+                name: object,
+                ..
             } => json!({"type": "Subscription", "subscription": {
                 "operation": operation, "name": object, "namespace": NAMESPACE, "schedulingStrategy": "Replication",
                 "feeds": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "shop", "namespace": NAMESPACE}],

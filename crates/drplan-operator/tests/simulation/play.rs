@@ -58,12 +58,18 @@ pub(crate) fn hush_panics() {
 pub(crate) fn play(scenario: Scenario, tells: bool) -> Played {
     fastrand::seed(scenario.seed);
     PANICKED.set(None);
-    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
     let living = AssertUnwindSafe(|| runtime.block_on(live(Arc::new(scenario), tells)));
     let mut played = catch_unwind(living).unwrap_or_default();
     drop(runtime);
     if let Some(panic) = PANICKED.take() {
-        played.violation.get_or_insert(format!("something panicked: {panic}"));
+        played
+            .violation
+            .get_or_insert(format!("something panicked: {panic}"));
     }
     played
 }
@@ -90,7 +96,11 @@ async fn live(scenario: Arc<Scenario>, tells: bool) -> Played {
             continue;
         }
         let calm_from = world.at(scenario.calm_from());
-        let next = if calm_from > tokio::time::Instant::now() { calm_from } else { end };
+        let next = if calm_from > tokio::time::Instant::now() {
+            calm_from
+        } else {
+            end
+        };
         let waited = timeout_at(next, world.changed.notified()).await;
         if waited.is_err() && next == end {
             world.violate(format!("it does not end: {}", world.rest()));

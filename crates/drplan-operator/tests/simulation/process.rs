@@ -20,7 +20,8 @@ use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    line, plan::NAMESPACE,
+    line,
+    plan::NAMESPACE,
     scenario::{Fault, Scenario},
     sites,
     world::{BEGIN_MILLIS, World},
@@ -94,7 +95,10 @@ pub(crate) async fn keep(world: World, operator: usize, options: Arc<RunOptions>
             world.was_born(&life.process);
         }
         world.tell(|| format!("{} starts", life.name));
-        let running = tokio::spawn(life.process.run(run(life.clone(), Arc::clone(&options), stop.clone())));
+        let running = tokio::spawn(
+            life.process
+                .run(run(life.clone(), Arc::clone(&options), stop.clone())),
+        );
         let end = life.process.ended();
         let trouble = disturb(&world, operator, &life.process, &mut clock);
         let term = async {
@@ -108,6 +112,7 @@ pub(crate) async fn keep(world: World, operator: usize, options: Arc<RunOptions>
             () = end => world.tell(|| format!("{} dies", life.name)),
             () = term => {
                 world.tell(|| format!("{} is asked to end", life.name));
+                life.process.go_on();
                 stop.cancel();
                 let _ = running.await;
                 world.tell(|| format!("{} has ended", life.name));

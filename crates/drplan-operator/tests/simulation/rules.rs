@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::{
     api::{Change, Kind, Request, Store, Verb, field, text},
     plan::{NAMESPACE, PLAN, Plan, What},
-    scenario::{Scenario, Wish},
+    scenario::{Fault, Scenario, Wish},
     world::plan_key,
 };
 
@@ -121,13 +121,18 @@ impl Rules {
         let mut keys: Vec<String> = keys.collect();
         keys.sort();
         keys.dedup();
-        let found = keys.into_iter().find(|key| self.check_intent(by, key, None).is_none());
+        let found = keys
+            .into_iter()
+            .find(|key| self.check_intent(by, key, None).is_none());
         match found {
             Some(key) => {
                 self.effects.entry(key).or_default().was_sent = true;
                 None
             }
-            None => Some(format!("{by} does {path} ({}) without an intent", request.shown())),
+            None => Some(format!(
+                "{by} does {path} ({}) without an intent",
+                request.shown()
+            )),
         }
     }
 
@@ -143,12 +148,18 @@ impl Rules {
                     outputs.localization_ref.as_deref(),
                     outputs.subscription_ref.as_deref(),
                 ];
-                refs.into_iter().flatten().any(|object| object.name == request.name)
+                refs.into_iter()
+                    .flatten()
+                    .any(|object| object.name == request.name)
             })
         };
         let intended = self.runs.values().any(|run| {
             let mut intents = run.intents.iter().filter(|(who, ..)| who == by);
-            intents.any(|(_, key, _)| targets(run, key) && self.check_intent(by, key, None).is_none())
+            // A Job that is late is deleted by who waits for it, also while a person is asked what to do.
+            let is_late = request.kind == Kind::Job && run.status.phase == ExecutionPhase::Unknown;
+            intents.any(|(_, key, _)| {
+                targets(run, key) && (is_late || self.check_intent(by, key, None).is_none())
+            })
         });
         (!intended).then(|| format!("{by} deletes {} without an intent", request.name))
     }
@@ -163,9 +174,8 @@ impl Rules {
         }
         let recorded = action.outputs.job_ref.as_ref().map(|job| job.name.as_str());
         let is_current = action.attempts == attempt && action.phase == StepPhase::Running;
-        (is_current && recorded != Some(text(&job, "/metadata/name"))).then(|| {
-            format!("{by} creates a Job for {key} whose name is not recorded: {recorded:?}")
-        })
+        (is_current && recorded != Some(text(&job, "/metadata/name")))
+            .then(|| format!("{by} creates a Job for {key} whose name is not recorded: {recorded:?}"))
     }
 
     /// A call leaves a process.
@@ -177,17 +187,32 @@ impl Rules {
             let run = self.run_of(key)?;
             let proof = self.proofs.get(&(by.to_owned(), run.name.clone()));
             if proof.is_none_or(|proof| proof.elapsed() > PROOF_AGE_MAX) {
-                return Some(format!("{by} does {key} on a proof of {:?}", proof.map(Instant::elapsed)));
+                return Some(format!(
+                    "{by} does {key} on a proof of {:?}",
+                    proof.map(Instant::elapsed)
+                ));
             }
             let action = run.action(key)?;
-            let stale = run.intents.iter().filter(|(who, what, _)| who == by && what == key);
+            let stale = run
+                .intents
+                .iter()
+                .filter(|(who, what, _)| who == by && what == key);
             let known = stale.map(|(_, _, attempt)| *attempt).max();
             let is_own = run.process() == by;
-            (if is_own { action.attempts } else { known.unwrap_or(action.attempts) }, is_own)
+            (
+                if is_own {
+                    action.attempts
+                } else {
+                    known.unwrap_or(action.attempts)
+                },
+                is_own,
+            )
         };
-        let fails_if_interrupted = self.scenario.plan.action(path_of(key)).is_some_and(|action| {
-            action.fails_if_interrupted && !is_undo(key)
-        });
+        let fails_if_interrupted = self
+            .scenario
+            .plan
+            .action(path_of(key))
+            .is_some_and(|action| action.fails_if_interrupted && !is_undo(key));
         let effect = self.effects.entry(key.to_owned()).or_default();
         let sent = effect.attempts.entry(attempt).or_default();
         *sent.sent.entry(by.to_owned()).or_default() += 1;
@@ -204,7 +229,15 @@ impl Rules {
                 "attempt {attempt} of {key} is sent {total} times, {allowed} are recorded"
             ));
         }
-        (total > 1 && fails_if_interrupted).then(|| format!("{key} is sent again, which its author forbade"))
+        // When a retry is due is told by a wall clock; of two that differ nobody can tell whether it was sent.
+        let clocks_differ = attempt > 1
+            && self
+                .scenario
+                .faults
+                .iter()
+                .any(|fault| matches!(fault, Fault::Clock { .. }));
+        (total > 1 && fails_if_interrupted && !clocks_differ)
+            .then(|| format!("{key} is sent again, which its author forbade"))
     }
 
     /// Whether a process acts on the execution of this name.
@@ -215,7 +248,10 @@ impl Rules {
 
     /// A process has learnt that it acted on an execution when it asked.
     pub(crate) fn proved(&mut self, by: &str, execution: &str, asked: Instant) {
-        let proof = self.proofs.entry((by.to_owned(), execution.to_owned())).or_insert(asked);
+        let proof = self
+            .proofs
+            .entry((by.to_owned(), execution.to_owned()))
+            .or_insert(asked);
         *proof = asked.max(*proof);
     }
 
@@ -251,7 +287,10 @@ impl Rules {
             });
         }
         if action.phase != StepPhase::Running {
-            return Some(format!("{by} does {key}, which is recorded as {:?}", action.phase));
+            return Some(format!(
+                "{by} does {key}, which is recorded as {:?}",
+                action.phase
+            ));
         }
         if attempt.is_some_and(|attempt| attempt != action.attempts) {
             return Some(format!(
@@ -288,16 +327,20 @@ impl Rules {
 
     /// What an action makes is noted; what somebody else made stays, unless the plan says otherwise.
     fn wrote_object(&mut self, by: &str, change: &Change) -> Option<String> {
-        let made_it = change.before.is_none().then_some(change.after.as_deref()).flatten().and_then(made_by);
+        let made_it = change
+            .before
+            .is_none()
+            .then_some(change.after.as_deref())
+            .flatten()
+            .and_then(made_by);
         if let Some((key, _)) = made_it {
             self.effects.entry(key).or_default().arrived += 1;
         }
         let gone = change.before.as_deref().filter(|_| change.after.is_none())?;
-        let deletes = |what: &What| {
-            matches!(what, What::Object { operation: "Delete", name, .. } if *name == change.key.2)
-        };
+        let deletes = |what: &What| matches!(what, What::Object { operation: "Delete", name, .. } if *name == change.key.2);
         let mut actions = self.scenario.plan.actions();
-        let is_written = actions.any(|action| deletes(&action.what) || action.rollback.as_ref().is_some_and(deletes));
+        let is_written =
+            actions.any(|action| deletes(&action.what) || action.rollback.as_ref().is_some_and(deletes));
         (by.starts_with("operator") && !is_written && made_by(gone).is_none())
             .then(|| format!("{by} deletes {}, which is somebody else's", change.key.2))
     }
@@ -306,7 +349,10 @@ impl Rules {
     fn wrote_plan(&mut self, by: &str, change: &Change, store: &Store) -> Option<String> {
         let before = change.before.as_deref()?;
         let held = text(before, "/status/currentExecution/uid");
-        let now = change.after.as_deref().map_or("", |plan| text(plan, "/status/currentExecution/uid"));
+        let now = change
+            .after
+            .as_deref()
+            .map_or("", |plan| text(plan, "/status/currentExecution/uid"));
         if held.is_empty() || held == now {
             return None;
         }
@@ -319,7 +365,8 @@ impl Rules {
     fn wrote_execution(&mut self, by: &str, change: &Change, store: &Store) -> Option<String> {
         let after = change.after.as_deref()?;
         let status = field(after, "/status");
-        if change.before.as_deref().map(|before| field(before, "/status")) == Some(status) || status.is_null() {
+        if change.before.as_deref().map(|before| field(before, "/status")) == Some(status) || status.is_null()
+        {
             return None;
         }
         let status: DRPlanExecutionStatus = match serde_json::from_value(status.clone()) {
@@ -327,13 +374,27 @@ impl Rules {
             Err(error) => return Some(format!("{by} writes a status that cannot be read: {error}")),
         };
         let uid = text(after, "/metadata/uid").to_owned();
-        let before = self.runs.get(&uid).map(|run| run.status.clone()).unwrap_or_default();
+        let before = self
+            .runs
+            .get(&uid)
+            .map(|run| run.status.clone())
+            .unwrap_or_default();
         let broken = self.check_step(by, &change.key.2, &before, &status);
         let broken = broken.or_else(|| self.check_lock(&uid, &before, &status, store));
         self.note(by, &uid, &change.key.2, &before, status);
         broken.or_else(|| {
-            let is_alive = |run: &&Run| matches!(run.status.phase, ExecutionPhase::Running | ExecutionPhase::Unknown);
-            let alive: Vec<&str> = self.runs.values().filter(is_alive).map(|run| run.name.as_str()).collect();
+            let is_alive = |run: &&Run| {
+                matches!(
+                    run.status.phase,
+                    ExecutionPhase::Running | ExecutionPhase::Unknown
+                )
+            };
+            let alive: Vec<&str> = self
+                .runs
+                .values()
+                .filter(is_alive)
+                .map(|run| run.name.as_str())
+                .collect();
             (alive.len() > 1).then(|| format!("{} run at once", alive.join(" and ")))
         })
     }
@@ -363,7 +424,10 @@ impl Rules {
             return Some(format!("{by} takes the epoch off {name}"));
         }
         if is.is_some_and(|is| is.process != by) {
-            return Some(format!("{by} writes {name} in the name of {:?}", is.unwrap().process));
+            return Some(format!(
+                "{by} writes {name} in the name of {:?}",
+                is.unwrap().process
+            ));
         }
         if is.is_none() && !after.phase.is_terminal() && after.phase != ExecutionPhase::Pending {
             return Some(format!("{by} lets {name} run without an epoch"));
@@ -373,7 +437,9 @@ impl Rules {
             let nothing = ActionStatus::default();
             let earlier = at(before, place).unwrap_or(&nothing);
             let path = path_at(after, place);
-            if earlier.phase.is_ended() && (earlier.phase != action.phase || earlier.attempts != action.attempts) {
+            if earlier.phase.is_ended()
+                && (earlier.phase != action.phase || earlier.attempts != action.attempts)
+            {
                 return Some(format!(
                     "{name}: {path} had ended as {:?} and is {:?}",
                     earlier.phase, action.phase
@@ -406,7 +472,10 @@ impl Rules {
         let is_edited = wishes.any(|wish| matches!(wish, Wish::Edit { .. }));
         match is_edited && name.starts_with("run") && name != "run-0" {
             // What lets more begin.
-            true => Cow::Owned(Plan { stop: false, ..self.scenario.plan.clone() }),
+            true => Cow::Owned(Plan {
+                stop: false,
+                ..self.scenario.plan.clone()
+            }),
             false => Cow::Borrowed(&self.scenario.plan),
         }
     }
@@ -465,8 +534,20 @@ impl Rules {
         self.figures[1] += u64::from(begins && reverts.is_some());
         self.figures[2] += u64::from(is_claim);
         self.figures[5] += u64::from(
-            after.phase.is_terminal() && !before.phase.is_terminal() && after.phase != ExecutionPhase::Succeeded,
+            after.phase.is_terminal()
+                && !before.phase.is_terminal()
+                && after.phase != ExecutionPhase::Succeeded,
         );
+        // An undo of which an earlier Revert did not learn how it ended is repeated under its number.
+        let doubted: BTreeSet<String> = self
+            .runs
+            .values()
+            .filter(|run| run.reverts.is_some() && run.reverts == reverts)
+            .flat_map(|run| {
+                let doubted = actions(&run.status).filter(|(_, action)| action.in_doubt);
+                doubted.map(|(place, _)| format!("{owner}/{}/undo", path_at(&run.status, place)))
+            })
+            .collect();
         let run = self.runs.entry(uid.to_owned()).or_insert_with(|| Run {
             name: name.to_owned(),
             reverts,
@@ -481,7 +562,11 @@ impl Rules {
             let known = at(before, place).is_some_and(|earlier| {
                 earlier.phase == StepPhase::Running && earlier.attempts == action.attempts
             });
-            if known && (is_claim || is_resumed) {
+            let effect = self.effects.entry(key.clone()).or_default();
+            let is_doubted = at(before, place).is_none_or(|earlier| earlier.phase == StepPhase::Pending)
+                && effect.attempts.contains_key(&action.attempts)
+                && doubted.contains(&key);
+            if is_doubted || known && (is_claim || is_resumed) {
                 let effect = self.effects.entry(key.clone()).or_default();
                 effect.attempts.entry(action.attempts).or_default().repeats += 1;
             }
@@ -496,8 +581,13 @@ impl Rules {
         if !is_undo(key) {
             return self.runs.get(uid);
         }
-        let mut reverts = self.runs.values().filter(|run| run.reverts.as_deref() == Some(uid));
-        let running = reverts.clone().find(|run| run.status.phase == ExecutionPhase::Running);
+        let mut reverts = self
+            .runs
+            .values()
+            .filter(|run| run.reverts.as_deref() == Some(uid));
+        let running = reverts
+            .clone()
+            .find(|run| run.status.phase == ExecutionPhase::Running);
         running.or_else(|| reverts.next_back())
     }
 }
@@ -512,7 +602,10 @@ impl Run {
     }
 
     fn process(&self) -> &str {
-        self.status.epoch.as_ref().map_or("", |epoch| epoch.process.as_str())
+        self.status
+            .epoch
+            .as_ref()
+            .map_or("", |epoch| epoch.process.as_str())
     }
 
     fn action(&self, key: &str) -> Option<&ActionStatus> {
@@ -553,7 +646,11 @@ fn actions(status: &DRPlanExecutionStatus) -> impl Iterator<Item = (Place, &Acti
 
 fn at(status: &DRPlanExecutionStatus, (stage, workflow, action): Place) -> Option<&ActionStatus> {
     let stage = status.stage_statuses.get(stage)?;
-    stage.workflow_executions.get(workflow)?.action_statuses.get(action)
+    stage
+        .workflow_executions
+        .get(workflow)?
+        .action_statuses
+        .get(action)
 }
 
 fn path_at(status: &DRPlanExecutionStatus, (stage, workflow, action): Place) -> String {

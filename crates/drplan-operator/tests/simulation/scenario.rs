@@ -1,9 +1,6 @@
 //! What a seed stands for: a plan, who runs it, what goes wrong, what people do.
 
-use crate::{
-    dice::Dice,
-    plan::Plan,
-};
+use crate::{dice::Dice, plan::Plan};
 
 /// All that is given in a world; the rest follows.
 #[derive(Clone, Debug)]

@@ -8,7 +8,12 @@ use futures::FutureExt;
 use http::{Request, Response};
 use tokio::time::sleep;
 
-use crate::{dice::Dice, process::Life, scenario::{Fates, Ill}, world::pass};
+use crate::{
+    dice::Dice,
+    process::Life,
+    scenario::{Fates, Ill},
+    world::pass,
+};
 
 /// What becomes of a call that arrives.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,7 +63,7 @@ async fn call(life: Life, request: Request<String>) -> Result<Response<Vec<u8>>,
     let fate = match world.scenario.fates {
         Fates::Random => fate,
         Fates::Good => Fate::Answers(200),
-        Fates::BadOnce if world.arrivals(&key) == 0 => Fate::Answers(500),
+        Fates::BadOnce if key.ends_with("/a1") && world.arrivals(&key) == 0 => Fate::Answers(500),
         Fates::BadOnce => Fate::Answers(200),
         Fates::Bad if is_undo => Fate::Answers(200),
         Fates::Bad => Fate::Answers(500),

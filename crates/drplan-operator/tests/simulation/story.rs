@@ -17,7 +17,9 @@ pub(crate) fn of_change(by: &str, change: &Change) -> String {
         Kind::Plan => format!(
             "lock {}, history {}",
             field(after, "/status/currentExecution/name"),
-            field(after, "/status/executionHistory").as_array().map_or(0, Vec::len)
+            field(after, "/status/executionHistory")
+                .as_array()
+                .map_or(0, Vec::len)
         ),
         Kind::Job => field(after, "/status/conditions/0/type").to_string(),
         Kind::Lease => format!(
@@ -36,7 +38,11 @@ pub(crate) fn of_change(by: &str, change: &Change) -> String {
 
 fn of_execution(execution: &Value) -> String {
     let mut actions = Vec::new();
-    for stage in field(execution, "/status/stageStatuses").as_array().into_iter().flatten() {
+    for stage in field(execution, "/status/stageStatuses")
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         for workflow in stage["workflowExecutions"].as_array().into_iter().flatten() {
             for action in workflow["actionStatuses"].as_array().into_iter().flatten() {
                 let phase = text(action, "/phase");

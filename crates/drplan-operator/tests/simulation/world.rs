@@ -174,7 +174,10 @@ impl World {
             (true, _) => 20 + dice.below(2000),
         };
         let stale = self.scenario.stale.filter(|(of, _)| *of == operator);
-        (blind, Duration::from_millis(stale.map_or(late, |(_, millis)| millis)))
+        (
+            blind,
+            Duration::from_millis(stale.map_or(late, |(_, millis)| millis)),
+        )
     }
 
     /// Cuts an operator off until then.
@@ -201,7 +204,10 @@ impl World {
         let now = self.time().to_string();
         let mut answer = self.lock().store.answer(request, &now);
         self.took(by, &answer.changes);
-        if request.kind == Kind::Execution && answer.code == 200 && self.lock().rules.acts_on(by, &request.name) {
+        if request.kind == Kind::Execution
+            && answer.code == 200
+            && self.lock().rules.acts_on(by, &request.name)
+        {
             answer.proves = Some(request.name.clone());
         }
         answer
@@ -303,7 +309,11 @@ impl World {
         if inner.wishes > 0 || self.millis() < self.scenario.calm_from() {
             return false;
         }
-        let held = |object: &Value| !field(object, "/metadata/finalizers").as_array().is_none_or(Vec::is_empty);
+        let held = |object: &Value| {
+            !field(object, "/metadata/finalizers")
+                .as_array()
+                .is_none_or(Vec::is_empty)
+        };
         let mut executions = inner.store.of(Kind::Execution);
         let mut plans = inner.store.of(Kind::Plan);
         executions.all(|(_, execution)| is_terminal(execution) && !held(execution))
@@ -397,14 +407,19 @@ impl World {
             meta["creationTimestamp"] = json!(now);
             meta["generation"] = json!(1);
             store.hold(&(kind, namespace.clone(), name.clone()), by, &mut object);
-            store.write(&(kind, namespace, name), object).into_iter().collect()
+            store
+                .write(&(kind, namespace, name), object)
+                .into_iter()
+                .collect()
         });
     }
 
     /// Somebody edits an object, if it is there.
     pub(crate) fn edit(&self, by: &str, key: &Key, edit: impl FnOnce(&mut Value)) {
         self.act(by, |store, _| {
-            let Some(stored) = store.get(key) else { return Vec::new() };
+            let Some(stored) = store.get(key) else {
+                return Vec::new();
+            };
             let mut object = (*stored.value).clone();
             edit(&mut object);
             store.write(key, object).into_iter().collect()

@@ -70,7 +70,10 @@ impl Store {
             },
             Verb::List => self.answer_list(request),
             Verb::Watch => {
-                let version = request.query.get("resourceVersion").and_then(|text| text.parse().ok());
+                let version = request
+                    .query
+                    .get("resourceVersion")
+                    .and_then(|text| text.parse().ok());
                 match self.watch(filter(request), version) {
                     Some(events) => Answer {
                         code: 200,
@@ -178,7 +181,14 @@ impl Store {
                 }
                 None => {}
             }
-            for field in ["uid", "creationTimestamp", "namespace", "name", "generation", "resourceVersion"] {
+            for field in [
+                "uid",
+                "creationTimestamp",
+                "namespace",
+                "name",
+                "generation",
+                "resourceVersion",
+            ] {
                 after["metadata"][field] = before["metadata"][field].clone();
             }
             let deleted = &before["metadata"]["deletionTimestamp"];
@@ -242,7 +252,10 @@ impl Store {
         let is_orphan = |object: &Value| {
             let owners = object["metadata"]["ownerReferences"].as_array();
             owners.is_some_and(|owners| {
-                !owners.is_empty() && !owners.iter().any(|owner| living.iter().any(|uid| owner["uid"] == *uid))
+                !owners.is_empty()
+                    && !owners
+                        .iter()
+                        .any(|owner| living.iter().any(|uid| owner["uid"] == *uid))
             })
         };
         let orphans: Vec<Key> = self
@@ -258,7 +271,9 @@ impl Store {
         let mut answer = match (self.get(key), gone) {
             (Some(stored), _) if is_slim => Answer::of(code, slim(&stored.value).to_string()),
             (Some(stored), _) => Answer::of(code, stored.bytes.clone()),
-            (None, Some(gone)) => Answer::of(code, gone.before.as_deref().unwrap_or(&Value::Null).to_string()),
+            (None, Some(gone)) => {
+                Answer::of(code, gone.before.as_deref().unwrap_or(&Value::Null).to_string())
+            }
             (None, None) => Answer::refusal(404, "NotFound"),
         };
         answer.changes.extend(change);
@@ -267,10 +282,13 @@ impl Store {
 }
 
 fn filter(request: &Request) -> Filter {
-    let label = request.query.get("labelSelector").map(|text| match text.split_once('=') {
-        Some((label, value)) => (label.to_owned(), Some(value.to_owned())),
-        None => (text.clone(), None),
-    });
+    let label = request
+        .query
+        .get("labelSelector")
+        .map(|text| match text.split_once('=') {
+            Some((label, value)) => (label.to_owned(), Some(value.to_owned())),
+            None => (text.clone(), None),
+        });
     let fields = request.query.get("fieldSelector");
     let name = fields.and_then(|text| text.strip_prefix("metadata.name="));
     Filter {

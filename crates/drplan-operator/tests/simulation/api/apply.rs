@@ -76,7 +76,11 @@ impl Store {
             set(&mut after, pointer, value.clone());
         }
         // What this manager alone held and does not write any more goes.
-        let applied = self.appliers.get(&(key.clone(), manager.clone())).cloned().unwrap_or_default();
+        let applied = self
+            .appliers
+            .get(&(key.clone(), manager.clone()))
+            .cloned()
+            .unwrap_or_default();
         for pointer in applied.iter().filter(|pointer| !wished.contains_key(*pointer)) {
             let held = owners.entry(pointer.clone()).or_default();
             held.remove(&manager);
@@ -178,7 +182,9 @@ fn set(object: &mut Value, pointer: &str, value: Value) {
 }
 
 fn unset(object: &mut Value, pointer: &str) {
-    let Some((parent, last)) = pointer.rsplit_once('/') else { return };
+    let Some((parent, last)) = pointer.rsplit_once('/') else {
+        return;
+    };
     if let Some(Value::Object(fields)) = object.pointer_mut(parent) {
         fields.remove(&last.replace("~1", "/").replace("~0", "~"));
     }

@@ -95,7 +95,9 @@ impl Request {
 
 fn query(text: &str) -> BTreeMap<String, String> {
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(key, value)| (key.to_owned(), decoded(value))).collect()
+    pairs
+        .map(|(key, value)| (key.to_owned(), decoded(value)))
+        .collect()
 }
 
 fn decoded(text: &str) -> String {

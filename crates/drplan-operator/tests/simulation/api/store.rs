@@ -88,7 +88,10 @@ impl Store {
     /// The objects of a kind.
     pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
         let from = (kind, String::new(), String::new());
-        let of_kind = self.objects.range(from..).take_while(move |(key, _)| key.0 == kind);
+        let of_kind = self
+            .objects
+            .range(from..)
+            .take_while(move |(key, _)| key.0 == kind);
         of_kind.map(|(key, stored)| (key, &stored.value))
     }
 
@@ -178,7 +181,9 @@ impl Store {
                 return None;
             }
             let missed = self.log.iter().rev().take_while(|(at, ..)| *at > version);
-            let missed: Vec<_> = missed.filter(|(_, key, _, object)| filter.takes(key, object)).collect();
+            let missed: Vec<_> = missed
+                .filter(|(_, key, _, object)| filter.takes(key, object))
+                .collect();
             for (_, _, after, object) in missed.into_iter().rev() {
                 let kind = if after.is_some() { "MODIFIED" } else { "DELETED" };
                 let line = event(kind, object, filter.slim);

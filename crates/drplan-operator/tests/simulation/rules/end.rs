@@ -28,7 +28,9 @@ impl Rules {
             }
         }
         let reverts = self.runs.values().filter(|run| run.reverts.is_some());
-        reverts.into_iter().find_map(|revert| self.check_revert(revert, store))
+        reverts
+            .into_iter()
+            .find_map(|revert| self.check_revert(revert, store))
     }
 
     /// How it ended: executions with their actions, Jobs, objects. What differs from one play to the next is left out.
@@ -47,7 +49,10 @@ impl Rules {
             for (key, object) in store.of(kind) {
                 let name = if kind == Kind::Job { "" } else { key.2.as_str() };
                 let maker = super::made_by(object).map(|(key, _)| key.split_once('/').unwrap().1.to_owned());
-                lines.push(format!("{kind:?} {name} made by {maker:?} holds {}", object["data"]));
+                lines.push(format!(
+                    "{kind:?} {name} made by {maker:?} holds {}",
+                    object["data"]
+                ));
             }
         }
         lines
@@ -63,8 +68,12 @@ impl Rules {
     ) -> Option<String> {
         let what = &self.scenario.plan.action(path)?.what;
         match action.phase {
-            StepPhase::Pending | StepPhase::Running => return Some(format!("is {:?} for ever", action.phase)),
-            StepPhase::Skipped if effect.arrived > 0 || effect.was_sent => return Some("was skipped and had an effect".to_owned()),
+            StepPhase::Pending | StepPhase::Running => {
+                return Some(format!("is {:?} for ever", action.phase));
+            }
+            StepPhase::Skipped if effect.arrived > 0 || effect.was_sent => {
+                return Some("was skipped and had an effect".to_owned());
+            }
             StepPhase::Failed if effect.arrived > 0 && !action.effect_possible => {
                 return Some("had an effect that its record denies, and a Revert would forget it".to_owned());
             }
@@ -82,9 +91,13 @@ impl Rules {
         // What it made last is recorded.
         let (attempt, made) = effect.jobs.last_key_value()?;
         let recorded = action.outputs.job_ref.as_ref();
-        let lives = store.of(Kind::Job).any(|(_, job)| Some(text(job, "/metadata/uid")) == made.last().map(String::as_str));
+        let lives = store
+            .of(Kind::Job)
+            .any(|(_, job)| Some(text(job, "/metadata/uid")) == made.last().map(String::as_str));
         let is_recorded = recorded.is_some_and(|job| {
-            job.uid.is_none() && !action.phase.is_ended() || job.uid.as_ref() == made.last() || job.uid.is_none()
+            job.uid.is_none() && !action.phase.is_ended()
+                || job.uid.as_ref() == made.last()
+                || job.uid.is_none()
         });
         (lives && *attempt == action.attempts && !is_recorded)
             .then(|| format!("made a Job that is not recorded: {recorded:?}"))
@@ -94,7 +107,9 @@ impl Rules {
     fn check_revert(&self, revert: &Run, store: &Store) -> Option<String> {
         let uid = revert.reverts.as_ref()?;
         let target = self.runs.get(uid)?;
-        let gone = !store.of(Kind::Execution).any(|(_, execution)| text(execution, "/metadata/uid") == uid);
+        let gone = !store
+            .of(Kind::Execution)
+            .any(|(_, execution)| text(execution, "/metadata/uid") == uid);
         for (place, action) in actions(&target.status) {
             let path = path_at(&target.status, place);
             let none = Effect::default();
@@ -116,20 +131,35 @@ impl Rules {
                 }
                 None if written.what == What::Job => {
                     let made = action.outputs.job_ref.as_ref().and_then(|job| job.uid.as_ref());
-                    let lives = store.of(Kind::Job).any(|(_, job)| Some(text(job, "/metadata/uid")) == made.map(String::as_str));
+                    let lives = store
+                        .of(Kind::Job)
+                        .any(|(_, job)| Some(text(job, "/metadata/uid")) == made.map(String::as_str));
                     if lives {
-                        return Some(format!("{} succeeded, and the Job of {path} is there", revert.name));
+                        return Some(format!(
+                            "{} succeeded, and the Job of {path} is there",
+                            revert.name
+                        ));
                     }
                 }
                 _ => {}
             }
         }
         let is_whole = target.status.undone.as_ref().is_some_and(|undone| undone.wholly);
-        (revert.status.phase == ExecutionPhase::Succeeded && !is_whole && !gone)
-            .then(|| format!("{} succeeded, and {} is not wholly undone", revert.name, target.name))
+        (revert.status.phase == ExecutionPhase::Succeeded && !is_whole && !gone).then(|| {
+            format!(
+                "{} succeeded, and {} is not wholly undone",
+                revert.name, target.name
+            )
+        })
     }
 }
 
 fn is_creation(what: &What) -> bool {
-    matches!(what, What::Object { operation: "Create", .. })
+    matches!(
+        what,
+        What::Object {
+            operation: "Create",
+            ..
+        }
+    )
 }

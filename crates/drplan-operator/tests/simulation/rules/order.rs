@@ -2,7 +2,7 @@
 
 use drplan_api::{
     DRPlanExecutionStatus,
-    status::{ActionStatus, StepPhase, StageStatus, WorkflowExecution},
+    status::{ActionStatus, StageStatus, StepPhase, WorkflowExecution},
 };
 
 use super::{Place, at};
@@ -19,14 +19,21 @@ pub(super) fn kept_from(plan: &Plan, status: &DRPlanExecutionStatus, place: Plac
 fn kept_forward(plan: &Plan, status: &DRPlanExecutionStatus, (s, w, a): Place) -> Option<String> {
     let (stage, workflow) = (&plan.stages[s], &plan.stages[s].workflows[w]);
     if let Some(before) = a.checked_sub(1).and_then(|before| at(status, (s, w, before))) {
-        let good = if workflow.fail_fast { before.phase == StepPhase::Succeeded } else { before.phase.is_ended() };
+        let good = if workflow.fail_fast {
+            before.phase == StepPhase::Succeeded
+        } else {
+            before.phase.is_ended()
+        };
         if !good {
             return Some(format!("{} before it is {:?}", before.name, before.phase));
         }
     }
     let recorded = status.stage_statuses.get(s)?;
     if let Some(before) = w.checked_sub(1).filter(|_| !stage.parallel)
-        && !recorded.workflow_executions[before].action_statuses.iter().all(succeeded)
+        && !recorded.workflow_executions[before]
+            .action_statuses
+            .iter()
+            .all(succeeded)
     {
         return Some(format!("workflow {before} of its stage has not succeeded"));
     }
@@ -71,5 +78,7 @@ fn succeeded(action: &ActionStatus) -> bool {
 
 fn all(stage: &StageStatus, good: impl Fn(&ActionStatus) -> bool) -> bool {
     let workflows = &stage.workflow_executions;
-    workflows.iter().all(|workflow| workflow.action_statuses.iter().all(&good))
+    workflows
+        .iter()
+        .all(|workflow| workflow.action_statuses.iter().all(&good))
 }

@@ -2,10 +2,12 @@
 //!
 //! The rules are the operator's: unknown fields, shapes, normalisation, what is inside workflows, plans compiled with
 //! the workflows of the same files, executions with the plans. What is added is YAML's own: text that is no YAML,
-//! repeated keys, and values that YAML reads as something else than what seems to be written.
+//! repeated keys, and values that YAML reads as something else than what seems to be written, also in the manifests of
+//! actions.
 
 mod files;
 mod locate;
+mod manifests;
 mod objects;
 mod report;
 mod surprises;
@@ -87,6 +89,11 @@ pub fn check(files: &[SourceFile], namespace: &str) -> Checked {
     for (index, object) in objects.iter().enumerate() {
         found.extend(object.problems.iter().map(|problem| (index, problem.clone())));
         found.extend(surprises::surprises(&files[object.file].text, &objects, index));
+        found.extend(
+            manifests::surprises(object)
+                .into_iter()
+                .map(|problem| (index, problem)),
+        );
     }
     found.extend(together::check(&objects));
     let placed = found

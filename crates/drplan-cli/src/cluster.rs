@@ -1,5 +1,7 @@
 //! The API server, reached as kubectl reaches it.
 
+mod proxy;
+
 use std::{fmt, time::Duration};
 
 use anyhow::{Context, bail};
@@ -84,7 +86,7 @@ impl Cluster {
                 flags.push_str(&format!(" {flag} {}", quoted(&value)));
             }
         }
-        let client = Client::try_from(config).context("failed to make a client for the API server")?;
+        let client = proxy::client(config)?;
         Ok(Self {
             client,
             namespace,

@@ -1,5 +1,6 @@
 //! Problems inside a workflow that its text alone shows.
 
+mod own_key;
 mod values;
 
 use drplan_api::{
@@ -82,6 +83,7 @@ fn check_doing(workflow: &Workflow, earlier: &[Action], doing: &Doing, at: &str,
                     ProblemKind::Note { message },
                 ));
             }
+            own_key::check(http, at, problems);
         }
         Work::Job(job) => check_job(job, at, problems),
         Work::Localization(_) | Work::Subscription(_) | Work::KubernetesResource(_) => {}

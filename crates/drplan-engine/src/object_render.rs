@@ -274,7 +274,9 @@ pub(crate) fn render_resource(
     };
     let rendered = yaml(field, &resource.manifest, data)?;
     // The parser's message could quote the manifest, which may be a Secret.
-    let mut manifest: Json = serde_saphyr::from_str(&rendered)
+    // As kubectl reads it: 0644 is 420.
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let mut manifest: Json = serde_saphyr::from_str_with_options(&rendered, options)
         .map_err(|_| problem("does not render to one YAML document".to_owned()))?;
     let at = |pointer: &str| {
         manifest
@@ -353,4 +355,25 @@ fn lists_of(patch: &Json) -> Vec<String> {
     let mut found = Vec::new();
     walk("", patch, &mut found);
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_is_read_as_kubectl_reads_it() {
+        let manifest = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n\
+                        mode: 0644\nquoted: '0644'\nswitch: on\nword: \"on\"\nplain: text\n";
+        let resource = Resource {
+            operation: Operation::Create,
+            manifest: manifest.to_owned(),
+            patch_type: PatchType::Merge,
+            force: false,
+        };
+        let body = render_resource(&resource, "shop", &Value::Null).unwrap().body;
+        let read = ["mode", "quoted", "switch", "word", "plain"].map(|key| body[key].clone());
+        let expected = json!([420, "0644", true, "on", "text"]);
+        assert_eq!(Json::from(read.to_vec()), expected);
+    }
 }

@@ -116,7 +116,16 @@ impl Admission {
         };
         let serving = Arc::new(Serving::default());
         let registration = Registration::new(client, reached, &context.settings.namespaces);
-        let keeper = Keeper::new(source, Arc::clone(&serving), registration, readiness, lifetime);
+        context.metrics.webhooks.begin_at_zero();
+        let metrics = context.metrics.webhooks.clone();
+        let keeper = Keeper::new(
+            source,
+            Arc::clone(&serving),
+            registration,
+            readiness,
+            lifetime,
+            metrics,
+        );
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn({
             let stop = stop.clone();

@@ -7,6 +7,7 @@
 mod gauges;
 mod process;
 mod text;
+mod webhooks;
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
@@ -24,6 +25,8 @@ use prometheus_client::{
     registry::Registry,
 };
 use tokio::net::TcpListener;
+
+pub use webhooks::{Asked, Outcome, Webhook, WebhookMetrics};
 
 use crate::{context::Context, store::StoreError};
 
@@ -50,6 +53,8 @@ pub struct Metrics {
     write_seconds: Histograms<1>,
     write_failures: Counters<2>,
     look_failures: Counters<1>,
+    /// Of admission.
+    pub webhooks: WebhookMetrics,
 }
 
 impl Default for Metrics {
@@ -61,6 +66,7 @@ impl Default for Metrics {
             write_seconds: Family::new_with_constructor(|| Histogram::new(WRITE_SECONDS)),
             write_failures: Family::default(),
             look_failures: Family::default(),
+            webhooks: WebhookMetrics::default(),
         };
         metrics.begin_at_zero();
         metrics
@@ -152,6 +158,7 @@ impl Metrics {
         registry.register("status_write_failures", help, self.write_failures.clone());
         let help = "Looks at an object that were broken off and are repeated";
         registry.register("reconcile_failures", help, self.look_failures.clone());
+        self.webhooks.register(registry);
     }
 }
 

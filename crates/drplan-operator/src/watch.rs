@@ -246,6 +246,7 @@ async fn relist<K: Watched>(context: &Context, scope: Option<&str>) -> Result<()
     let api = api::<K>(&context.client, scope);
     let mut listed = BTreeMap::new();
     let mut page = ListParams::default().limit(PAGE_SIZE);
+    let before = K::known(context);
     loop {
         let answer = bounded(api.list_metadata(&page)).await?;
         for object in answer.items {
@@ -255,6 +256,13 @@ async fn relist<K: Watched>(context: &Context, scope: Option<&str>) -> Result<()
             Some(token) => page = page.continue_token(&token),
             None => break,
         }
+    }
+    if has_gone_back(&listed, &before) {
+        tracing::error!(
+            kind = K::PLURAL,
+            "what the API server holds is older than what was seen before, as after a restore from a backup; nothing is \
+             done about it until this process is restarted: see Backup and restore in docs/operations.md"
+        );
     }
     let known = K::known(context);
     let changed = listed.iter().filter(|(key, version)| {
@@ -274,4 +282,13 @@ async fn relist<K: Watched>(context: &Context, scope: Option<&str>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Whether one of `listed` is older than it was `known` before it was asked for.
+fn has_gone_back(listed: &BTreeMap<Key, Option<String>>, known: &BTreeMap<Key, ObjectMeta>) -> bool {
+    let number = |version: &Option<String>| version.as_ref()?.parse::<u128>().ok();
+    known.iter().any(|(key, meta)| {
+        let versions = (listed.get(key).and_then(number), number(&meta.resource_version));
+        matches!(versions, (Some(listed), Some(known)) if listed < known)
+    })
 }

@@ -47,6 +47,21 @@ impl ControlPlane {
         name: &str,
         test: impl AsyncFnOnce(&TestNamespace) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("{name}-{}", MADE.fetch_add(1, Ordering::Relaxed));
+        self.with_namespace_of_name(name, test).await
+    }
+
+    /// [`Self::with_namespace`] with exactly this name, for what was stored under it. Once for each control plane.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::with_namespace`].
+    pub async fn with_namespace_of_name(
+        &self,
+        name: String,
+        test: impl AsyncFnOnce(&TestNamespace) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let namespace = TestNamespace::make(self.clone(), name).await?;
         let result = AssertUnwindSafe(test(&namespace)).catch_unwind().await;
         if !matches!(result, Ok(Ok(()))) {
@@ -64,9 +79,7 @@ impl ControlPlane {
 }
 
 impl TestNamespace {
-    async fn make(control_plane: ControlPlane, name: &str) -> anyhow::Result<Self> {
-        static MADE: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("{name}-{}", MADE.fetch_add(1, Ordering::Relaxed));
+    async fn make(control_plane: ControlPlane, name: String) -> anyhow::Result<Self> {
         let client = control_plane.client()?;
         let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
         let namespaces: Api<Namespace> = Api::all(client.clone());

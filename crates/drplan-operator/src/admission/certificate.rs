@@ -4,6 +4,7 @@
 //! So nothing that is stored can sign anything else, and authority and certificate end together. What the API server is
 //! told to trust holds the authority before as well, so that a change of certificate breaks no connection.
 
+mod end;
 pub mod files;
 pub mod secret;
 
@@ -13,6 +14,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use drplan_api::Time;
 use drplan_engine::snapshot::sha256_hex;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
@@ -92,6 +94,8 @@ pub struct Certificate {
     roots: Arc<RootCertStore>,
     /// Tells one from another.
     pub fingerprint: String,
+    /// When it ends, or one between it and its authority does, whichever is first.
+    pub end: Option<Time>,
 }
 
 impl Certificate {
@@ -101,6 +105,7 @@ impl Certificate {
     /// [`CertificateError`] if it cannot be served, whatever the name and time.
     pub fn read(stored: &Stored) -> Result<Self, CertificateError> {
         let chain = certificates("tls.crt", &stored.certificate)?;
+        let end = chain.iter().filter_map(|one| end::of(one)).min();
         let key = PrivateKeyDer::from_pem_slice(&stored.key)
             .map_err(|error| damaged("tls.key", "private key", &error.to_string()))?;
         let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())
@@ -123,6 +128,7 @@ impl Certificate {
             bundle,
             roots: Arc::new(roots),
             fingerprint: sha256_hex(&[&stored.certificate[..], &stored.key, bundle_bytes].concat()),
+            end,
         })
     }
 

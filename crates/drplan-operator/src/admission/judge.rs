@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::{
     admission::answer::{Verdict, WhenUnjudged},
     context::Context,
+    metrics::Outcome,
     raw::Raw,
     store::StoreError,
 };
@@ -53,8 +54,8 @@ pub trait Judged: Resource + Sized + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Verdict, StoreError>> + Send;
 }
 
-/// Judges `request`.
-pub async fn judge<K: Judged>(context: &Context, request: &AdmissionRequest<Raw<K>>) -> Verdict {
+/// Judges `request`, and says whether it could be judged.
+pub async fn judge<K: Judged>(context: &Context, request: &AdmissionRequest<Raw<K>>) -> (Verdict, Outcome) {
     let is_deletion = request.operation == Operation::Delete;
     let when = if is_deletion {
         WhenUnjudged::Allow
@@ -71,11 +72,20 @@ pub async fn judge<K: Judged>(context: &Context, request: &AdmissionRequest<Raw<
             Ok(Verdict::allow())
         }
     };
-    verdict.unwrap_or_else(|error| {
-        let (namespace, name) = (request.namespace.as_deref(), request.name.as_str());
-        tracing::warn!(namespace, name, error = %error, "a request could not be judged");
-        Verdict::unjudged(&error, when)
-    })
+    match verdict {
+        Ok(verdict) => {
+            let outcome = match &verdict {
+                Verdict::Allow(_) => Outcome::Allowed,
+                Verdict::Refuse(_) => Outcome::Refused,
+            };
+            (verdict, outcome)
+        }
+        Err(error) => {
+            let (namespace, name) = (request.namespace.as_deref(), request.name.as_str());
+            tracing::warn!(namespace, name, error = %error, "a request could not be judged");
+            (Verdict::unjudged(&error, when), Outcome::Unjudged)
+        }
+    }
 }
 
 fn passes_unseen<K>(old: &Raw<K>, new: &Raw<K>) -> bool {

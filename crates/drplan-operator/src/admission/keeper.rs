@@ -9,7 +9,7 @@ use super::{
     registration::Registration,
     serving::Serving,
 };
-use crate::{health::Readiness, store::chain};
+use crate::{health::Readiness, metrics::WebhookMetrics, store::chain};
 
 /// Between two looks at certificate and registration. So long somebody's change of them lasts.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -34,6 +34,7 @@ pub struct Keeper {
     readiness: Readiness,
     /// Of the certificates that the operator makes.
     lifetime: Duration,
+    metrics: WebhookMetrics,
     served: Option<Certificate>,
     /// The fingerprint of a newer certificate, and since when its authority is registered.
     registered: Option<(String, Instant)>,
@@ -49,6 +50,7 @@ impl Keeper {
         registration: Registration,
         readiness: Readiness,
         lifetime: Duration,
+        metrics: WebhookMetrics,
     ) -> Self {
         Self {
             source,
@@ -56,6 +58,7 @@ impl Keeper {
             registration,
             readiness,
             lifetime,
+            metrics,
             served: None,
             registered: None,
             complaint: String::new(),
@@ -136,6 +139,7 @@ impl Keeper {
             tracing::info!("the webhooks serve with another certificate");
         }
         self.serving.set(Arc::clone(&certificate.key));
+        self.metrics.certificate_served(certificate.end);
         self.served = Some(certificate);
         self.registered = None;
     }

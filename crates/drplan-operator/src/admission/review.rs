@@ -23,7 +23,11 @@ use super::{
     judge::{Judged, judge},
     stamp::Stamped,
 };
-use crate::{context::Context, raw::Raw};
+use crate::{
+    context::Context,
+    metrics::{Asked, Kind, Outcome, Webhook},
+    raw::Raw,
+};
 
 /// Bytes of a request: an object may have 1.5 MiB in etcd, and a change shows it twice.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
@@ -44,6 +48,23 @@ struct Shared {
 /// No review: the API server goes by the failurePolicy.
 type Failure = (StatusCode, String);
 
+/// A kind by its name in metrics.
+trait Counted {
+    const KIND: Kind;
+}
+
+impl Counted for DRWorkflow {
+    const KIND: Kind = Kind::Workflow;
+}
+
+impl Counted for DRPlan {
+    const KIND: Kind = Kind::Plan;
+}
+
+impl Counted for DRPlanExecution {
+    const KIND: Kind = Kind::Execution;
+}
+
 /// The paths that the configurations name: `/validate/<plural>` and `/stamp/<plural>`.
 pub fn router(context: Arc<Context>) -> Router {
     let shared = Shared {
@@ -62,26 +83,32 @@ pub fn router(context: Arc<Context>) -> Router {
 
 type Review = Json<AdmissionReview<DynamicObject>>;
 
-async fn validate<K: Judged>(
+async fn validate<K: Judged + Counted>(
     State(shared): State<Shared>,
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Result<Review, Failure> {
+    let mut asked = asked::<K>(&shared, Webhook::Validate);
     in_time(&shared, patience(query.as_deref()), async {
         let request = read::<K>(&body)?;
-        let verdict = judge(&shared.context, &request).await;
-        Ok(Json(verdict.response(&request).into_review()))
+        asked.about(&request.operation);
+        let (verdict, outcome) = judge(&shared.context, &request).await;
+        let review = verdict.response(&request).into_review();
+        asked.answered(outcome);
+        Ok(Json(review))
     })
     .await
 }
 
-async fn stamp<K: Stamped>(
+async fn stamp<K: Stamped + Counted>(
     State(shared): State<Shared>,
     RawQuery(query): RawQuery,
     body: Bytes,
 ) -> Result<Review, Failure> {
+    let mut asked = asked::<K>(&shared, Webhook::Stamp);
     in_time(&shared, patience(query.as_deref()), async {
         let request = read::<K>(&body)?;
+        asked.about(&request.operation);
         let mut response = AdmissionResponse::from(&request);
         let patch = request
             .object
@@ -94,9 +121,14 @@ async fn stamp<K: Stamped>(
                 .map(|patch| response.with_patch(patch))?;
             response = patched.map_err(|error| failed(&error))?;
         }
+        asked.answered(Outcome::Allowed);
         Ok(Json(response.into_review()))
     })
     .await
+}
+
+fn asked<K: Counted>(shared: &Shared, webhook: Webhook) -> Asked<'_> {
+    shared.context.metrics.webhooks.asked(webhook, K::KIND)
 }
 
 /// How long the API server waits, which it says as `timeout=5s`.

@@ -123,6 +123,14 @@ impl Collector for GaugeCollector {
         let heard = seconds(now) - context.contact.silence().as_secs_f64();
         let help = "When the API server last answered, in seconds since 1970";
         out.one("api_last_contact_timestamp_seconds", help, heard)?;
+        if let Some(end) = context.metrics.webhooks.certificate_end() {
+            let help = "When the certificate ends that the webhooks serve with, in seconds since 1970";
+            out.one(
+                "webhook_certificate_expiration_timestamp_seconds",
+                help,
+                seconds(end),
+            )?;
+        }
         let version = [([("version", env!("CARGO_PKG_VERSION"))], 1.0)];
         out.each("build_info", "1, with the release as a label", version)
     }

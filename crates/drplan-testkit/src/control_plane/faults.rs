@@ -1,5 +1,8 @@
 //! What can happen to a component.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use anyhow::Context;
 use rustix::process::Signal;
 
@@ -59,6 +62,45 @@ impl ControlPlane {
         }
     }
 
+    /// Keeps all that is stored now, as a backup of etcd does. The API server does not answer for a moment.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be copied or etcd does not come up again.
+    pub async fn back_up(&self) -> anyhow::Result<PathBuf> {
+        self.kill(Component::Etcd)?;
+        let backup = tempfile::Builder::new()
+            .prefix("backup-")
+            .tempdir_in(self.dir())?
+            .keep();
+        copy(&self.dir().join("etcd"), &backup)?;
+        self.restart(Component::Etcd).await?;
+        Ok(backup)
+    }
+
+    /// Goes back to what [`Self::back_up`] kept, and starts everything anew. Clients of the API server are not asked.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be copied or a component does not come up.
+    pub async fn restore(&self, backup: &Path) -> anyhow::Result<()> {
+        let components: Vec<Component> = self.running().keys().copied().collect();
+        for component in components.iter().rev() {
+            self.kill(*component)?;
+        }
+        let stored = self.dir().join("etcd");
+        fs::remove_dir_all(&stored)?;
+        copy(backup, &stored)?;
+        for component in components {
+            let launch = self.with(component, |running| running.launch.clone())?;
+            self.launch(component, launch)?;
+            if component == Component::ApiServer {
+                self.ready().await?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn with<T>(
         &self,
         component: Component,
@@ -69,4 +111,18 @@ impl ControlPlane {
             format!("{} was never started", component.program())
         })?))
     }
+}
+
+/// Copies a directory with all that is in it.
+fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        match entry.file_type()?.is_dir() {
+            true => copy(&entry.path(), &target)?,
+            false => drop(fs::copy(entry.path(), target)?),
+        }
+    }
+    Ok(())
 }

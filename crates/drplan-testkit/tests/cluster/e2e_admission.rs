@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::fixtures::{Manifest, text, workflow};
 
 /// An operator for the test's namespace that serves webhooks, with its Secret beside it.
-fn launch(t: &TestNamespace) -> anyhow::Result<OperatorLaunch> {
+pub(crate) fn launch(t: &TestNamespace) -> anyhow::Result<OperatorLaunch> {
     Ok(with_webhooks(t.operator_launch()?, free_port()?).arg(format!("--webhook-secret={}/webhook", t.name)))
 }
 
@@ -33,7 +33,7 @@ fn with_webhooks(launch: OperatorLaunch, port: u16) -> OperatorLaunch {
 }
 
 /// Starts an operator with webhooks and waits until the API server asks them.
-async fn start(t: &TestNamespace) -> anyhow::Result<Arc<OperatorProcess>> {
+pub(crate) async fn start(t: &TestNamespace) -> anyhow::Result<Arc<OperatorProcess>> {
     let operator = t.launch_operator(launch(t)?).await?;
     operator.ready().await?;
     asked(t).await?;
@@ -41,7 +41,7 @@ async fn start(t: &TestNamespace) -> anyhow::Result<Arc<OperatorProcess>> {
 }
 
 /// Waits until the API server asks the webhooks about this namespace, and the policy holds.
-async fn asked(t: &TestNamespace) -> anyhow::Result<()> {
+pub(crate) async fn asked(t: &TestNamespace) -> anyhow::Result<()> {
     eventually("the webhooks to be asked", async || {
         let answer = try_create(&t.client, &t.name, &workflow("probe")).await?;
         Ok(Seen::when(
@@ -66,7 +66,7 @@ async fn asked(t: &TestNamespace) -> anyhow::Result<()> {
 }
 
 /// Takes away what the operators of this namespace have registered, which would outlive them.
-async fn unregister(t: &TestNamespace) -> anyhow::Result<()> {
+pub(crate) async fn unregister(t: &TestNamespace) -> anyhow::Result<()> {
     for name in registered(t).await? {
         let all = DeleteParams::default();
         Api::<ValidatingWebhookConfiguration>::all(t.client.clone())
@@ -102,9 +102,9 @@ async fn registered(t: &TestNamespace) -> anyhow::Result<Vec<String>> {
 
 /// What the API server answers to a request.
 #[derive(Debug, Clone)]
-struct Answer {
-    code: u16,
-    message: String,
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) message: String,
     warnings: Vec<String>,
 }
 
@@ -119,7 +119,11 @@ impl Answer {
 }
 
 /// Creates the object as `kubectl create` does, with strict validation.
-async fn create_as(client: &Client, namespace: &str, manifest: &Manifest) -> anyhow::Result<Answer> {
+pub(crate) async fn create_as(
+    client: &Client,
+    namespace: &str,
+    manifest: &Manifest,
+) -> anyhow::Result<Answer> {
     send(
         client,
         "POST",
@@ -130,7 +134,11 @@ async fn create_as(client: &Client, namespace: &str, manifest: &Manifest) -> any
 }
 
 /// The same as a dry run: nothing is stored.
-async fn try_create(client: &Client, namespace: &str, manifest: &Manifest) -> anyhow::Result<Answer> {
+pub(crate) async fn try_create(
+    client: &Client,
+    namespace: &str,
+    manifest: &Manifest,
+) -> anyhow::Result<Answer> {
     let query = "?fieldValidation=Strict&dryRun=All";
     send(
         client,
@@ -176,7 +184,12 @@ async fn annotate_as(
 }
 
 /// Deletes the object of that kind and name.
-async fn delete_as(client: &Client, namespace: &str, kind: &str, name: &str) -> anyhow::Result<Answer> {
+pub(crate) async fn delete_as(
+    client: &Client,
+    namespace: &str,
+    kind: &str,
+    name: &str,
+) -> anyhow::Result<Answer> {
     send(
         client,
         "DELETE",

@@ -1,5 +1,7 @@
 //! What a person sees who has only kubectl.
 
+mod proxied;
+
 use std::process::Stdio;
 
 use anyhow::{Context, bail};

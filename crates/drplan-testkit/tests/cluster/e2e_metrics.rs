@@ -1,5 +1,7 @@
 //! What an operator tells Prometheus of what it did.
 
+mod webhooks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -7,6 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::Context;
 use drplan_testkit::{Answer, OperatorProcess, Seen, TestNamespace, eventually, promtool};
 
+use crate::e2e_admission;
 use crate::fixtures::{
     apply, apply_plan, create, execution, execution_until, job, plan, post, released, revert,
 };
@@ -208,7 +211,7 @@ async fn metrics_follow_what_runs_did_and_what_is() -> anyhow::Result<()> {
 async fn metrics_are_named_by_the_conventions_and_each_is_documented() -> anyhow::Result<()> {
     let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
-        let operator = t.start_operator().await?;
+        let operator = e2e_admission::start(t).await?;
         t.stand_in.script("/call", [Answer::status(503), Answer::ok()]);
         apply_plan(
             t,
@@ -234,7 +237,7 @@ async fn metrics_are_named_by_the_conventions_and_each_is_documented() -> anyhow
         for name in ["shop", "run", t.name.as_str()] {
             assert!(!text.contains(&format!("\"{name}\"")), "{name}: {text}");
         }
-        Ok(())
+        e2e_admission::unregister(t).await
     };
     control_plane.with_namespace("metrics-names", test).await
 }

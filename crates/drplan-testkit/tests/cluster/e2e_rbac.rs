@@ -1,5 +1,7 @@
 //! Rights that plans need: printed by `kubectl drplan rbac`, reviewed by the operator, and enough.
 
+mod reviews;
+
 use std::collections::BTreeSet;
 use std::process::Output;
 

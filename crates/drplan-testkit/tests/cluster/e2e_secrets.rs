@@ -1,6 +1,7 @@
 //! Values of Secrets: sent where the author says, shown nowhere.
 
 mod canary;
+mod plugin;
 
 use std::collections::BTreeSet;
 
@@ -120,13 +121,10 @@ async fn a_value_of_a_secret_is_sent_and_shown_nowhere() -> anyhow::Result<()> {
             [echo(404, &both[..1])],
         );
 
-        apply(t, &everywhere(t)).await?;
         let given = json!([{"name": "text", "valueFrom": from_secret("text")}, {"name": "head", "valueFrom": from_secret("head")}]);
-        apply(
-            t,
-            &plan("shop").with("globalParams", given).stage("main", &["flow"]),
-        )
-        .await?;
+        let shop = plan("shop").with("globalParams", given).stage("main", &["flow"]);
+        apply(t, &everywhere(t)).await?;
+        apply(t, &shop).await?;
         create(t, &execution("run", "shop")).await?;
         let ended = execution_until(t, "run", "Failed").await?;
         assert_eq!(
@@ -161,7 +159,16 @@ async fn a_value_of_a_secret_is_sent_and_shown_nowhere() -> anyhow::Result<()> {
         assert_eq!(undone.header("authorization"), Some(header_value().as_str()));
         released(t, "undo").await?;
 
-        let found = Shown::of(t, &operator).await?.canaries();
+        let directory = tempfile::tempdir()?;
+        let db = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"text": value()}});
+        for (file, manifest) in [("flow", everywhere(t).0), ("shop", shop.0), ("db", db)] {
+            std::fs::write(
+                directory.path().join(format!("{file}.json")),
+                manifest.to_string(),
+            )?;
+        }
+        let printed = plugin::printed(t, directory.path()).await?;
+        let found = Shown::of(t, &operator).await?.and(printed).canaries();
         assert_eq!(found, Vec::<String>::new());
         Ok(())
     };

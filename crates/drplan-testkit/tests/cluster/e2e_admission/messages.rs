@@ -21,7 +21,7 @@ const UPDATE: &str = "DRPLAN_UPDATE_SNAPSHOTS";
 /// `messages.txt` holds wrong manifests, each with the answer of the API server to whoever creates it: the code, the
 /// words of the webhook or of the API server itself, and warnings.
 ///
-/// Covers FR-043, US1.3, US2.3, US4.2, US7.6, US8.6, US9.6, US11.4, FR-030.
+/// Covers FR-043, US1.3, US2.3, US4.2, US4a.2, US7.6, US8.6, US9.6, US11.4, EC-8, FR-021, FR-030.
 #[tokio::test]
 async fn wrong_manifests_are_refused_with_everything_that_is_wrong_and_what_to_write() -> anyhow::Result<()> {
     let control_plane = shared().await?;

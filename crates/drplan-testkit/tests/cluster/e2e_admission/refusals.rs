@@ -13,7 +13,7 @@ use crate::fixtures::{
 };
 use crate::shared;
 
-/// Covers FR-044, EC-5.
+/// Covers FR-044, EC-5, US10.6.
 #[tokio::test]
 async fn a_workflow_in_use_and_what_runs_cannot_be_deleted() -> anyhow::Result<()> {
     let control_plane = shared().await?;

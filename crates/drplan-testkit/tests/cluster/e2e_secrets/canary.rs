@@ -128,6 +128,13 @@ impl Shown {
         Ok(Self(shown))
     }
 
+    /// With these texts and their places.
+    #[must_use]
+    pub(super) fn and(mut self, more: Vec<(String, String)>) -> Self {
+        self.0.extend(more);
+        self
+    }
+
     /// Where a canary is.
     pub(super) fn canaries(&self) -> Vec<String> {
         let mut needles = vec![CORE.to_owned(), NUMBER.to_string(), base64(&NUMBER.to_string())];

@@ -6,7 +6,6 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::wildcard_enum_match_arm,
-    clippy::match_wildcard_for_single_variants,
     reason = "a test harness: a panic is how it tells"
 )]
 

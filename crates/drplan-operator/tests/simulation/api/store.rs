@@ -65,12 +65,15 @@ impl Filter {
     }
 }
 
+/// A version: of which object, as it is then (none: gone), and as it was last.
+type Entry = (u64, Key, Option<Arc<Value>>, Arc<Value>);
+
 #[derive(Default)]
 pub(crate) struct Store {
     objects: BTreeMap<Key, Stored>,
     version: u64,
     uids: u64,
-    log: Vec<(u64, Key, Option<Arc<Value>>, Arc<Value>)>,
+    log: Vec<Entry>,
     /// What was before is forgotten.
     compacted: u64,
     watches: Vec<Watch>,

@@ -139,7 +139,7 @@ fn play_row(
             .unwrap_or("other");
         for passing in first..=*passes {
             crashes += 1;
-            if !whole && (number + crashes) % ONE_OF != 0 {
+            if !whole && !(number + crashes).is_multiple_of(ONE_OF) {
                 continue;
             }
             let played = play(case.scenario(successor, Some((point, passing))), false);

@@ -17,7 +17,7 @@ FAULTS := --features drplan-operator/fault-points
 # The whole workspace decides on the features of dependencies, so that every target finds what another has built.
 BUILD := $(CARGO) build $(LOCKED) --workspace
 DEMO_BINS := --bin drplan-controlplane --bin drplan-operator --bin kubectl-drplan --bin drplan-demo
-# Builds etcd, the API server and the rest unless they are in the cache, and tells how far it is; and promtool.
+# Builds etcd, the API server and the rest unless they are in the cache, and tells how far it is; promtool and Helm.
 CONTROLPLANE := $(TARGET)/debug/drplan-controlplane build > /dev/null
 TOOLS := $(TARGET)/debug/drplan-controlplane tools > /dev/null
 OPERATOR := DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/debug/drplan-operator}"
@@ -28,7 +28,7 @@ CARGO_DENY := $(CARGO_DENY_ROOT)/bin/cargo-deny
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: rust go ## A shop fails over, its operator is killed on the way, and it comes back; KEEP=1 leaves it running
@@ -51,6 +51,19 @@ test: rust go ## All tests, on real control planes too
 	@$(CONTROLPLANE)
 	@$(TOOLS)
 	@$(CARGO) test $(LOCKED) --workspace $(FAULTS)
+
+.PHONY: image
+image: rust ## The container image without Docker: target/oci/drplan-operator.tar and its bill of materials
+	@$(CARGO) run $(LOCKED) --quiet --package drplan-image -- build --output $(TARGET)/oci
+
+.PHONY: image-twice
+image-twice: rust ## Build the image in two places, compare the bytes, check it and run its program
+	@$(CARGO) build $(LOCKED) --quiet --package drplan-image
+	@$(TARGET)/debug/drplan-image twice --output $(TARGET)/oci
+
+.PHONY: chart
+chart: rust go ## Write what is made from the types and the chart: its CRDs, its values' table, deploy/install.yaml
+	@DRPLAN_WRITE=1 $(CARGO) test $(LOCKED) --package drplan-testkit --test chart -- up_to_date
 
 .PHONY: check
 check: rust $(CARGO_DENY) ## Formatting, lints, documentation, licences and sources of dependencies
@@ -79,11 +92,11 @@ prove: rust ## The long form of what shows that nothing is lost or done twice: s
 	@$(MAKE) mutants
 
 .PHONY: bench
-bench: rust go ## How fast facts become visible, in release builds; prints a table, asserts nothing
+bench: rust go image ## How fast facts become visible, with the image's program; prints tables, asserts nothing
 	@$(BUILD) --bin drplan-controlplane
 	@$(CONTROLPLANE)
-	@$(BUILD) --release --bin drplan-operator --bin drplan-bench
-	@DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/release/drplan-operator}" $(TARGET)/release/drplan-bench
+	@$(BUILD) --release --bin drplan-bench
+	@DRPLAN_OPERATOR_BIN="$${DRPLAN_OPERATOR_BIN:-$(TARGET)/x86_64-unknown-linux-musl/image/drplan-operator}" $(TARGET)/release/drplan-bench
 
 .PHONY: clean
 clean: ## Remove what was built here; the cache of control planes and tools stays

@@ -1,5 +1,6 @@
 //! The API server's audit log: which requests were made, by whom, and what came of them.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -49,6 +50,9 @@ pub struct AuditEntry {
     pub request_object: Option<Value>,
     /// The object that was answered; only where the control plane keeps bodies.
     pub response_object: Option<Value>,
+    /// What the API server notes on the way.
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
     /// When the request arrived.
     pub request_received_timestamp: Timestamp,
     /// When it was finished.
@@ -96,6 +100,14 @@ impl AuditEntry {
             .as_ref()
             .and_then(|status| status.code)
             .unwrap_or(0)
+    }
+
+    /// Whether the user's rights did not suffice. Refusals for another reason have the code 403 too: a namespace that is
+    /// being deleted takes nothing new, whoever asks.
+    pub fn lacked_rights(&self) -> bool {
+        self.annotations
+            .get("authorization.k8s.io/decision")
+            .is_some_and(|decision| decision == "forbid")
     }
 }
 

@@ -110,7 +110,7 @@ const fn of_twenty(
 
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]
 async fn one_at_a_time(t: &TestNamespace) -> anyhow::Result<()> {
-    t.start_operator().await?;
+    t.start_privileged().await?;
     println!("{}", head());
     let steps = steps::steps(t).await?;
     println!("{}", row("one status write: the unit", "-", &steps.unit));
@@ -151,7 +151,7 @@ async fn one_at_a_time(t: &TestNamespace) -> anyhow::Result<()> {
 
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]
 async fn counted(t: &TestNamespace) -> anyhow::Result<()> {
-    t.start_operator().await?;
+    t.start_privileged().await?;
     let cost = writes::cost(t).await?;
     println!(
         "\n{}, {}, Events per action {:.2}",

@@ -59,7 +59,7 @@ impl Binaries {
         let bundle = Bundle {
             name: "controlplane",
             module: MODULE.into(),
-            without: Some(PROMTOOL_FOLDER),
+            without: &[PROMTOOL_FOLDER, HELM_FOLDER],
             builds: &BUILDS,
             linker_flags: linker_flags()?,
             tags: "",
@@ -95,8 +95,9 @@ fn linker_flags() -> anyhow::Result<String> {
     ))
 }
 
-/// The folder of promtool's module.
+/// The folders of the tools' modules.
 const PROMTOOL_FOLDER: &str = "promtool";
+const HELM_FOLDER: &str = "helm";
 
 /// Returns Prometheus' promtool, building it if need be: minutes at first, at once from then on. Blocks.
 ///
@@ -104,25 +105,47 @@ const PROMTOOL_FOLDER: &str = "promtool";
 ///
 /// [`crate::BuildError`] when it cannot be built, or an I/O error of the cache.
 pub fn promtool() -> anyhow::Result<PathBuf> {
-    if let Some(dir) = std::env::var_os(READY_BINARIES) {
-        let program = Path::new(&dir).join("promtool");
-        if !program.exists() {
-            bail!(
-                "{READY_BINARIES} names `{}`, which has no `promtool`",
-                dir.display()
-            );
-        }
-        return Ok(program);
-    }
-    let bundle = Bundle {
+    tool(&Bundle {
         name: "promtool",
         module: Path::new(MODULE).join(PROMTOOL_FOLDER),
-        without: None,
+        without: &[],
         builds: &[(".", "github.com/prometheus/prometheus/cmd/promtool", "promtool")],
         linker_flags: "-s -w".to_owned(),
         // Rules need none of the clouds whose services Prometheus can find.
         tags: "remove_all_sd",
         links: None,
+    })
+}
+
+/// Returns Helm, building it if need be: minutes at first, at once from then on. Blocks.
+///
+/// # Errors
+///
+/// [`crate::BuildError`] when it cannot be built, or an I/O error of the cache.
+pub fn helm() -> anyhow::Result<PathBuf> {
+    tool(&Bundle {
+        name: "helm",
+        module: Path::new(MODULE).join(HELM_FOLDER),
+        without: &[],
+        builds: &[(".", "helm.sh/helm/v4/cmd/helm", "helm")],
+        linker_flags: "-s -w".to_owned(),
+        tags: "",
+        links: None,
+    })
+}
+
+/// The one program of a bundle, which has its name.
+fn tool(bundle: &Bundle<'_>) -> anyhow::Result<PathBuf> {
+    let Some(dir) = std::env::var_os(READY_BINARIES) else {
+        return Ok(bundle.get()?.join(bundle.name));
     };
-    Ok(bundle.get()?.join("promtool"))
+    let program = Path::new(&dir).join(bundle.name);
+    if !program.exists() {
+        bail!(
+            "{READY_BINARIES} names `{}`, which has no `{}`",
+            dir.display(),
+            bundle.name
+        );
+    }
+    Ok(program)
 }

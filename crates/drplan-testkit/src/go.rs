@@ -17,8 +17,8 @@ pub(crate) struct Bundle<'a> {
     pub(crate) name: &'a str,
     /// Where the Go sources are.
     pub(crate) module: PathBuf,
-    /// A folder in it that belongs to another bundle.
-    pub(crate) without: Option<&'a str>,
+    /// Folders in it that belong to other bundles.
+    pub(crate) without: &'a [&'a str],
     /// What is built: the folder in the module, the package in the folder, and the binary's name.
     pub(crate) builds: &'a [(&'a str, &'a str, &'a str)],
     /// For the linker.
@@ -66,8 +66,12 @@ impl Bundle<'_> {
         hash.update(&version.stdout);
         hash.update(format!("{:?} {}{}", self.builds, self.linker_flags, self.tags));
         let mut files = Vec::new();
-        let without = self.without.map(|folder| self.module.join(folder));
-        source_files(&self.module, without.as_deref(), &mut files)?;
+        let without: Vec<PathBuf> = self
+            .without
+            .iter()
+            .map(|folder| self.module.join(folder))
+            .collect();
+        source_files(&self.module, &without, &mut files)?;
         files.sort();
         for file in files {
             hash.update(file.strip_prefix(&self.module)?.as_os_str().as_encoded_bytes());
@@ -121,10 +125,10 @@ fn cache_root() -> anyhow::Result<PathBuf> {
         .context("there is no cache directory: set DRPLAN_CACHE")
 }
 
-fn source_files(dir: &Path, without: Option<&Path>, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+fn source_files(dir: &Path, without: &[PathBuf], found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     for entry in fs::read_dir(dir).with_context(|| format!("failed to read `{}`", dir.display()))? {
         let path = entry?.path();
-        if Some(path.as_path()) == without {
+        if without.contains(&path) {
             continue;
         }
         if path.is_dir() {
@@ -187,7 +191,8 @@ impl std::fmt::Display for BuildError {
             Self::NoGo => f.write_str(
                 "building the control plane needs Go 1.26 or newer and there is no `go` on the PATH: install it \
                  (https://go.dev/dl), or name a directory with etcd, kube-apiserver, kube-controller-manager, \
-                 kube-scheduler, kubectl, kwok, keep and promtool in DRPLAN_CONTROLPLANE_BIN",
+                 kube-scheduler, kubectl, kwok, keep, promtool and helm in \
+                 DRPLAN_CONTROLPLANE_BIN",
             ),
             Self::Refused(last) => write!(f, "go failed to build it:\n{last}"),
         }

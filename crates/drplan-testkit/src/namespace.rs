@@ -1,7 +1,8 @@
 //! A namespace for one test.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
@@ -16,6 +17,7 @@ use crate::audit::AuditQuery;
 use crate::control_plane::ControlPlane;
 use crate::dump;
 use crate::operator::{OperatorLaunch, OperatorProcess};
+use crate::rights::{ACTOR, Grantee};
 use crate::stand_in::HttpStandIn;
 
 /// What one test has to itself.
@@ -31,6 +33,9 @@ pub struct TestNamespace {
     audit: AuditQuery,
     operators: Mutex<Vec<Arc<OperatorProcess>>>,
     beside: Mutex<Vec<String>>,
+    /// The namespaces in which the operator has been given rights; none: nothing yet.
+    granted: tokio::sync::Mutex<Option<BTreeSet<String>>>,
+    refusals_expected: AtomicBool,
 }
 
 impl ControlPlane {
@@ -41,7 +46,8 @@ impl ControlPlane {
     ///
     /// # Errors
     ///
-    /// The test's own, or when the namespace cannot be made.
+    /// The test's own, or when the namespace cannot be made, or when an operator asked for something that the rights of
+    /// the chart do not hold.
     pub async fn with_namespace(
         &self,
         name: &str,
@@ -63,7 +69,11 @@ impl ControlPlane {
         test: impl AsyncFnOnce(&TestNamespace) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let namespace = TestNamespace::make(self.clone(), name).await?;
-        let result = AssertUnwindSafe(test(&namespace)).catch_unwind().await;
+        let test = async {
+            test(&namespace).await?;
+            namespace.nothing_was_forbidden()
+        };
+        let result = AssertUnwindSafe(test).catch_unwind().await;
         if !matches!(result, Ok(Ok(()))) {
             namespace.dump().await;
         }
@@ -95,6 +105,8 @@ impl TestNamespace {
             control_plane,
             operators: Mutex::default(),
             beside: Mutex::default(),
+            granted: tokio::sync::Mutex::default(),
+            refusals_expected: AtomicBool::new(false),
         })
     }
 
@@ -130,15 +142,40 @@ impl TestNamespace {
         self.audit.clone()
     }
 
-    /// How to run an operator that is limited to this namespace, with all rights, as the user `operator:NAMESPACE`.
+    /// How to run an operator that is limited to this namespace, as the user `operator:NAMESPACE`.
+    ///
+    /// [`Self::launch_operator`] gives it the rights that the chart gives and no others; with `DRPLAN_TEST_RBAC=all` in
+    /// the environment it has all.
     ///
     /// # Errors
     ///
     /// When the kubeconfig cannot be written.
     pub fn operator_launch(&self) -> anyhow::Result<OperatorLaunch> {
-        let user = format!("operator:{}", self.name);
-        let kubeconfig = self.control_plane.kubeconfig_for(&user, Some("system:masters"))?;
+        let user = self.operator_user();
+        let privileged = std::env::var("DRPLAN_TEST_RBAC").is_ok_and(|rights| rights == "all");
+        if privileged {
+            return self.privileged_launch();
+        }
+        let kubeconfig = self.control_plane.kubeconfig_for(&user, None)?;
+        let mut launch = OperatorLaunch::new(kubeconfig).namespace(&self.name);
+        launch.chart_user = Some(user);
+        Ok(launch)
+    }
+
+    /// The same with all rights.
+    ///
+    /// # Errors
+    ///
+    /// When the kubeconfig cannot be written.
+    pub fn privileged_launch(&self) -> anyhow::Result<OperatorLaunch> {
+        let kubeconfig = self
+            .control_plane
+            .kubeconfig_for(&self.operator_user(), Some("system:masters"))?;
         Ok(OperatorLaunch::new(kubeconfig).namespace(&self.name))
+    }
+
+    fn operator_user(&self) -> String {
+        format!("operator:{}", self.name)
     }
 
     /// Starts an operator that is limited to this namespace and waits until it is ready.
@@ -152,12 +189,24 @@ impl TestNamespace {
         Ok(operator)
     }
 
+    /// The same with all rights, for which no chart has to be rendered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start_operator`].
+    pub async fn start_privileged(&self) -> anyhow::Result<Arc<OperatorProcess>> {
+        let operator = self.launch_operator(self.privileged_launch()?).await?;
+        operator.ready().await?;
+        Ok(operator)
+    }
+
     /// Starts an operator as told, without waiting. Its log is dumped when the test fails.
     ///
     /// # Errors
     ///
     /// When it cannot be built or started.
     pub async fn launch_operator(&self, launch: OperatorLaunch) -> anyhow::Result<Arc<OperatorProcess>> {
+        let launch = self.with_rights(launch).await?;
         let number = self.operators().len();
         let log = self
             .control_plane
@@ -166,6 +215,57 @@ impl TestNamespace {
         let operator = Arc::new(OperatorProcess::start_unready(launch, log).await?);
         self.operators().push(Arc::clone(&operator));
         Ok(operator)
+    }
+
+    /// Gives the launch's user what it is to be given.
+    async fn with_rights(&self, mut launch: OperatorLaunch) -> anyhow::Result<OperatorLaunch> {
+        let Some(user) = launch.chart_user.take() else {
+            return Ok(launch);
+        };
+        let grantee = Grantee {
+            client: &self.client,
+            user: &user,
+            own: &self.name,
+        };
+        let beside = self.beside.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if launch.operator_identity {
+            for namespace in beside.iter().chain([&self.name]) {
+                grantee.make_actor(namespace).await?;
+            }
+            launch.operator_identity = false;
+            launch.args.push(format!("--default-service-account={ACTOR}"));
+        }
+        let mut granted = self.granted.lock().await;
+        *granted = Some(grantee.grant(&launch, granted.take()).await?);
+        Ok(launch)
+    }
+
+    /// Says that the operator will be refused something on purpose, which otherwise fails the test.
+    pub fn expect_refusals(&self) {
+        self.refusals_expected.store(true, Ordering::Relaxed);
+    }
+
+    /// Fails if an operator was refused something that it asked for as itself, with the rights of the chart.
+    fn nothing_was_forbidden(&self) -> anyhow::Result<()> {
+        if self.refusals_expected.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let refused = self
+            .audit
+            .clone()
+            .user(&self.operator_user())
+            .code(403)
+            .entries()?;
+        let refused: BTreeSet<String> = refused
+            .iter()
+            .filter(|entry| entry.impersonated_user.is_none() && entry.lacked_rights())
+            .map(|entry| format!("{} {}", entry.verb, entry.request_uri))
+            .collect();
+        anyhow::ensure!(
+            refused.is_empty(),
+            "the operator may not do what it asked for: {refused:#?}"
+        );
+        Ok(())
     }
 
     fn operators(&self) -> std::sync::MutexGuard<'_, Vec<Arc<OperatorProcess>>> {

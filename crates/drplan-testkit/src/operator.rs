@@ -31,10 +31,15 @@ pub struct OperatorLaunch {
     pub args: Vec<String>,
     /// More environment variables.
     pub env: Vec<(String, String)>,
-    /// Whether actions of plans without a ServiceAccount run as the operator itself. On unless switched off.
+    /// Whether actions of plans without a ServiceAccount may do anything: as the operator itself, or, where that has the
+    /// rights of the chart only, as a ServiceAccount with all rights. On unless switched off.
     pub operator_identity: bool,
     /// Another program than [`operator_binary`].
     pub program: Option<PathBuf>,
+    /// The user, if [`crate::TestNamespace::launch_operator`] gives it what the chart would give it.
+    pub(crate) chart_user: Option<String>,
+    /// Whether it is given that for all namespaces, also where the operator is limited to some.
+    pub(crate) everywhere: bool,
 }
 
 impl OperatorLaunch {
@@ -47,6 +52,8 @@ impl OperatorLaunch {
             env: Vec::new(),
             operator_identity: true,
             program: None,
+            chart_user: None,
+            everywhere: false,
         }
     }
 
@@ -57,10 +64,18 @@ impl OperatorLaunch {
         self
     }
 
-    /// With this kubeconfig, which may lead through a proxy or be a restricted user's.
+    /// With this kubeconfig, which may lead through a proxy or be a restricted user's. It is given no rights.
     #[must_use]
     pub fn kubeconfig(mut self, kubeconfig: impl Into<PathBuf>) -> Self {
         self.kubeconfig = kubeconfig.into();
+        self.chart_user = None;
+        self
+    }
+
+    /// With the rights that the chart gives for all namespaces, which outlive any one of them.
+    #[must_use]
+    pub fn rights_everywhere(mut self) -> Self {
+        self.everywhere = true;
         self
     }
 

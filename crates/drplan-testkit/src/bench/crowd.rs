@@ -87,7 +87,7 @@ pub(super) async fn crowd(wanted: Wanted, crds: &[String]) -> anyhow::Result<Cro
 async fn measure(t: &TestNamespace, wanted: Wanted) -> anyhow::Result<Crowd> {
     let Wanted { plans, actions, .. } = wanted;
     let site = Site::start(wanted.delay).await?;
-    let operator = t.start_operator().await?;
+    let operator = t.start_privileged().await?;
     let names: Vec<String> = (0..plans).map(|plan| format!("p{plan}")).collect();
     let all = |names: Vec<String>| stream::iter(names.into_iter().map(anyhow::Ok));
     all(names.clone())

@@ -30,7 +30,7 @@ pub(super) struct Restart {
 
 /// Kills the operator while a call is in flight, stores 5,000 finished executions of 20 actions each, and starts another.
 pub(super) async fn restart(t: &TestNamespace) -> anyhow::Result<Restart> {
-    let operator = t.start_operator().await?;
+    let operator = t.start_privileged().await?;
     let site = Site::start(Duration::ZERO).await?;
     let urls: Vec<String> = (0..20).map(|action| site.url(&format!("/{action}"))).collect();
     apply_plan(t, "done", &urls).await?;
@@ -50,7 +50,7 @@ pub(super) async fn restart(t: &TestNamespace) -> anyhow::Result<Restart> {
         .await?;
 
     let begun = Instant::now();
-    let successor = t.launch_operator(t.operator_launch()?).await?;
+    let successor = t.launch_operator(t.privileged_launch()?).await?;
     t.stand_in.wait_for("/held", 2).await?;
     let goes_on = begun.elapsed();
     successor.ready().await?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use drplan_testkit::{Binaries, ControlPlane, Options, promtool};
+use drplan_testkit::{Binaries, ControlPlane, Options, helm, promtool};
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
@@ -18,7 +18,7 @@ struct Args {
 enum Command {
     /// Build the binaries unless they are there, and print their directory.
     Build,
-    /// Build what only tests need, unless it is there: promtool. Print where it is.
+    /// Build what only tests need, unless it is there: promtool and Helm. Print where they are.
     Tools,
     /// Start a control plane, print its KUBECONFIG, and stop it at Ctrl-C.
     Up {
@@ -37,6 +37,7 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Tools => {
             println!("{}", promtool()?.display());
+            println!("{}", helm()?.display());
             Ok(())
         }
         Command::Up { crds } => {

@@ -69,7 +69,11 @@ async fn a_running_execution_that_is_deleted_is_cancelled_and_goes_when_its_call
 async fn a_namespace_deleted_mid_run_goes_with_a_hanging_job_and_a_hanging_call() -> anyhow::Result<()> {
     let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
-        t.start_operator().await?;
+        // Roles in the namespace would go before the executions.
+        let operator = t
+            .launch_operator(t.operator_launch()?.rights_everywhere())
+            .await?;
+        operator.ready().await?;
         t.stand_in.script("/hung", [Answer::ok().held()]);
         apply(
             t,

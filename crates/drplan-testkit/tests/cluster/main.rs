@@ -2,6 +2,7 @@
 
 mod audit;
 mod binaries;
+mod chart;
 mod control_plane;
 mod e2e_admission;
 mod e2e_attacks;

@@ -17,7 +17,7 @@ fn message(line: &Value) -> Option<&str> {
 async fn an_operator_becomes_ready_is_killed_and_comes_back() -> anyhow::Result<()> {
     let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
-        let launch = toy(t.operator_launch()?).env("TOY_GREETING", "hello");
+        let launch = toy(t.privileged_launch()?).env("TOY_GREETING", "hello");
         let operator = t.launch_operator(launch).await?;
         operator.ready().await?;
         t.api::<ConfigMap>().get("greeting").await?;
@@ -56,7 +56,7 @@ async fn an_operator_becomes_ready_is_killed_and_comes_back() -> anyhow::Result<
 async fn an_operator_that_is_stopped_goes_on_where_it_was() -> anyhow::Result<()> {
     let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
-        let operator = t.launch_operator(toy(t.operator_launch()?)).await?;
+        let operator = t.launch_operator(toy(t.privileged_launch()?)).await?;
         operator.ready().await?;
         operator.stop()?;
         let state = std::fs::read_to_string(format!("/proc/{}/stat", operator.pid()?))?;
@@ -72,7 +72,7 @@ async fn an_operator_that_ends_at_once_is_an_error_with_its_log() -> anyhow::Res
     let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
         let operator = t
-            .launch_operator(toy(t.operator_launch()?).arg("--exit=3"))
+            .launch_operator(toy(t.privileged_launch()?).arg("--exit=3"))
             .await?;
         let error = format!("{:#}", operator.ready().await.expect_err("it ends"));
         assert!(
@@ -92,7 +92,7 @@ async fn an_operator_behind_a_proxy_loses_the_api_server_alone() -> anyhow::Resu
         proxy.set(ProxyMode::Cut).await?;
         let kubeconfig = proxy.kubeconfig_for(&control_plane, "cut-off", Some("system:masters"))?;
         let operator = t
-            .launch_operator(toy(t.operator_launch()?.kubeconfig(kubeconfig)))
+            .launch_operator(toy(t.privileged_launch()?.kubeconfig(kubeconfig)))
             .await?;
         assert_eq!(operator.ended().await?, 1, "{}", operator.log_tail(20));
         assert!(t.api::<ConfigMap>().get_opt("greeting").await?.is_none());

@@ -77,7 +77,7 @@ async fn what_is_older_than_the_start_deadline_never_starts_and_what_has_begun_g
         for name in ["forgotten", "locked", "begun"] {
             apply_plan(t, name, &[post("call", &t.stand_in.url(&format!("/{name}")))]).await?;
         }
-        for (name, fault) in [("locked", "after-snapshot=kill"), ("begun", "after-intent=kill")] {
+        for (name, fault) in [("locked", "before-intent=kill"), ("begun", "after-intent=kill")] {
             let operator = t
                 .launch_operator(t.operator_launch()?.env("DRPLAN_FAULT", fault))
                 .await?;

@@ -6,7 +6,7 @@ use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use super::{annotate_as, create_as, delete_as, patch_as, start, unregister};
+use super::{annotate_as, asked, create_as, delete_as, launch, patch_as, start, unregister};
 use crate::fixtures::{
     apply, apply_plan, create, execution, execution_until, executions, plan, post, released, revert, text,
     workflow,
@@ -95,7 +95,11 @@ async fn a_namespace_with_a_run_in_it_can_be_deleted() -> anyhow::Result<()> {
     let test = async |t: &TestNamespace| {
         t.stand_in.script("/held", [SiteAnswer::ok().held()]);
         apply_plan(t, "shop", &[post("call", &t.stand_in.url("/held"))]).await?;
-        start(t).await?;
+        // Roles in the namespace would go before the executions; that for its own Secret does.
+        t.expect_refusals();
+        let operator = t.launch_operator(launch(t)?.rights_everywhere()).await?;
+        operator.ready().await?;
+        asked(t).await?;
         create(t, &execution("run", "shop")).await?;
         t.stand_in.wait_for("/held", 1).await?;
         let namespaces: Api<Namespace> = Api::all(t.client.clone());

@@ -110,6 +110,8 @@ async fn a_namesake_of_a_job_is_left_to_whom_it_belongs() -> anyhow::Result<()> 
         // The operator refuses plans whose Jobs it could not watch.
         let launch = t
             .operator_launch()?
+            // A namespace that is being deleted takes no roles.
+            .rights_everywhere()
             .arg(format!("--namespace={}", going.namespace));
         t.launch_operator(launch).await?;
         for name in ["existed", "held"] {

@@ -37,6 +37,10 @@ const WRITES: [&str; 8] = [
     "release",
 ];
 
+/// Those of them that a run makes at once: a life that ends with one may have made the others. `recovery_kill` has a run
+/// for each.
+const AT_ONCE: [&str; 3] = ["metadata", "plan-finalizer", "snapshot"];
+
 impl Deaths {
     /// For the name of a namespace.
     pub(super) fn name(self) -> String {
@@ -146,6 +150,10 @@ pub(super) async fn live(shop: &Shop<'_>, manifest: &Manifest, deaths: Deaths) -
             lives.len() < LIVES_MAX,
             "{name} goes on after {LIVES_MAX} lives: {died:?}"
         );
+    }
+    let made_at_once = |place: &String| AT_ONCE.iter().any(|write| place.ends_with(&format!("-{write}")));
+    if !is_revert(manifest) && died.iter().any(made_at_once) {
+        places.retain(|place| !made_at_once(place));
     }
     ensure!(
         places.is_empty(),

@@ -52,6 +52,18 @@ test: rust go ## All tests, on real control planes too
 	@$(TOOLS)
 	@$(CARGO) test $(LOCKED) --workspace $(FAULTS)
 
+.PHONY: test-node
+test-node: rust ## Image and chart on a real node, as root; ALLOW_SKIP_NODE=1 skips it where it cannot run
+	@$(BUILD) --bin drplan-controlplane --bin drplan-node
+	@if missing=$$($(TARGET)/debug/drplan-node needs 2>&1); then \
+	  env -u IMAGE -u IMAGE_PLATFORM $(MAKE) image; \
+	  $(TARGET)/debug/drplan-node test $(TARGET)/oci/drplan-operator.tar; \
+	else \
+	  echo "make: a real node cannot run here:" >&2; echo "$$missing" >&2; \
+	  [ "$${ALLOW_SKIP_NODE:-}" = 1 ] || { echo "make: ALLOW_SKIP_NODE=1 skips this target" >&2; exit 1; }; \
+	  echo "make: test-node is skipped" >&2; \
+	fi
+
 .PHONY: image
 image: rust ## The container image without Docker: target/oci/drplan-operator.tar and its bill of materials
 	@$(CARGO) run $(LOCKED) --quiet --package drplan-image -- build --output $(TARGET)/oci

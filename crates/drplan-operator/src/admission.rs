@@ -115,7 +115,8 @@ impl Admission {
             }
         };
         let serving = Arc::new(Serving::default());
-        let registration = Registration::new(client, reached, &context.settings.namespaces);
+        let registration =
+            Registration::new(client, reached, &context.settings.namespaces, flags.owner.clone());
         context.metrics.webhooks.begin_at_zero();
         let metrics = context.metrics.webhooks.clone();
         let keeper = Keeper::new(

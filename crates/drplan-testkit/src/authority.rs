@@ -51,8 +51,21 @@ impl Authority {
     ///
     /// When a name is not a DNS name.
     pub fn server(&self, names: &[&str]) -> anyhow::Result<Credentials> {
+        self.server_at(&[], names)
+    }
+
+    /// [`Self::server`] under these addresses too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::server`].
+    pub fn server_at(&self, addresses: &[Ipv4Addr], names: &[&str]) -> anyhow::Result<Credentials> {
         let mut params = named(names.first().unwrap_or(&"localhost"), None);
-        params.subject_alt_names = vec![SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST))];
+        let addresses = [&[Ipv4Addr::LOCALHOST], addresses].concat();
+        params.subject_alt_names = addresses
+            .into_iter()
+            .map(|address| SanType::IpAddress(IpAddr::V4(address)))
+            .collect();
         for name in names {
             params
                 .subject_alt_names

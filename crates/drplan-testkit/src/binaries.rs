@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use crate::go::Bundle;
 
 /// Where the Go sources are, beside this crate.
-const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../controlplane");
+pub(crate) const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../controlplane");
 
 /// Names a directory of ready binaries.
 const READY_BINARIES: &str = "DRPLAN_CONTROLPLANE_BIN";
@@ -59,11 +59,12 @@ impl Binaries {
         let bundle = Bundle {
             name: "controlplane",
             module: MODULE.into(),
-            without: &[PROMTOOL_FOLDER, HELM_FOLDER],
+            without: &[PROMTOOL_FOLDER, HELM_FOLDER, NODE_FOLDER],
             builds: &BUILDS,
-            linker_flags: linker_flags()?,
+            linker_flags: linker_flags(Path::new(MODULE))?,
             tags: "",
             links: Some(("controlplane", &PROGRAMS)),
+            env: Vec::new(),
         };
         let dir = bundle.get()?;
         Ok(Self { dir })
@@ -80,12 +81,14 @@ impl Binaries {
     }
 }
 
-/// Small binaries, and the version that go.mod names: left alone, the API server reports one that clients fail to parse.
-fn linker_flags() -> anyhow::Result<String> {
-    let module = fs::read_to_string(Path::new(MODULE).join("go.mod")).context("failed to read go.mod")?;
-    let version = module
+/// Small binaries, and the version of Kubernetes that the module's go.mod names: left alone, the API server reports one
+/// that clients fail to parse.
+pub(crate) fn linker_flags(module: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(module.join("go.mod")).context("failed to read go.mod")?;
+    let version = text
         .lines()
-        .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes v"));
+        .map(|line| line.trim().trim_start_matches("require "))
+        .find_map(|line| line.strip_prefix("k8s.io/kubernetes v")?.split(' ').next());
     let version = version.context("go.mod does not require k8s.io/kubernetes")?;
     let mut parts = version.split('.');
     let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -98,6 +101,8 @@ fn linker_flags() -> anyhow::Result<String> {
 /// The folders of the tools' modules.
 const PROMTOOL_FOLDER: &str = "promtool";
 const HELM_FOLDER: &str = "helm";
+/// The folder of the modules for a real node.
+pub(crate) const NODE_FOLDER: &str = "node";
 
 /// Returns Prometheus' promtool, building it if need be: minutes at first, at once from then on. Blocks.
 ///
@@ -114,6 +119,7 @@ pub fn promtool() -> anyhow::Result<PathBuf> {
         // Rules need none of the clouds whose services Prometheus can find.
         tags: "remove_all_sd",
         links: None,
+        env: Vec::new(),
     })
 }
 
@@ -131,6 +137,7 @@ pub fn helm() -> anyhow::Result<PathBuf> {
         linker_flags: "-s -w".to_owned(),
         tags: "",
         links: None,
+        env: Vec::new(),
     })
 }
 

@@ -109,8 +109,8 @@ pub fn object<'a>(objects: &'a [Value], kind: &str, name: &str) -> anyhow::Resul
     found.with_context(|| format!("there is no {kind} {name}"))
 }
 
-/// Runs Helm without anything that its user may have set up.
-fn run_helm<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> anyhow::Result<String> {
+/// Runs Helm without anything that its user may have set up. Blocks.
+pub(crate) fn run_helm<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> anyhow::Result<String> {
     let nowhere: PathBuf = std::env::temp_dir().join("drplan-helm");
     let output = Command::new(helm()?)
         .args(args)

@@ -8,6 +8,7 @@ mod faults;
 mod node;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -46,6 +47,9 @@ pub struct Options {
     pub pod_seconds: f64,
     /// Whether the audit log holds what was sent and answered. Large, so only where a test is about that.
     pub audit_bodies: bool,
+    /// Where Pods of a real node reach the API server. With it Pods have their ServiceAccount's token, and the node
+    /// has its own rights; without it nothing but loopback is listened on.
+    pub node_address: Option<Ipv4Addr>,
     /// More arguments for the API server.
     pub apiserver_args: Vec<String>,
 }
@@ -59,6 +63,7 @@ impl Default for Options {
             kwok: true,
             pod_seconds: 0.0,
             audit_bodies: false,
+            node_address: None,
             apiserver_args: Vec::new(),
         }
     }

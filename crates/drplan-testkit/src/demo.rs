@@ -14,6 +14,7 @@ mod services;
 use tokio::time::Instant;
 
 use figures::Figures;
+pub(crate) use follow::in_order;
 use scene::Scene;
 use screen::{Ink, Screen};
 

@@ -1,6 +1,6 @@
 //! Programs built from Go modules once and kept in a cache.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub(crate) struct Bundle<'a> {
     pub(crate) tags: &'a str,
     /// Other names of a binary: the binary, and the names.
     pub(crate) links: Option<(&'a str, &'a [&'a str])>,
+    /// More environment of the compiler, where a program is linked with C.
+    pub(crate) env: Vec<(&'a str, OsString)>,
 }
 
 /// Why there are no binaries.
@@ -97,7 +99,8 @@ impl Bundle<'_> {
                 .args(["-tags", self.tags, "-ldflags", &self.linker_flags, "-o"])
                 .arg(unfinished.path().join(name))
                 .arg(package)
-                .env("CGO_ENABLED", "0");
+                .env("CGO_ENABLED", "0")
+                .envs(self.env.iter().cloned());
             go_build(go, name)?;
         }
         if let Some((binary, names)) = self.links {
@@ -113,7 +116,8 @@ impl Bundle<'_> {
     }
 }
 
-fn cache_root() -> anyhow::Result<PathBuf> {
+/// Where what is built once is kept.
+pub(crate) fn cache_root() -> anyhow::Result<PathBuf> {
     let set = |name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())

@@ -65,6 +65,18 @@ impl Kept {
         })
     }
 
+    /// Starts the program under the keeper `keep` with its output where this process's errors go.
+    ///
+    /// # Errors
+    ///
+    /// When the program cannot be started.
+    pub(crate) fn start_shown(keep: &Path, command: &[OsString]) -> anyhow::Result<Self> {
+        let mut keeper = Command::new(keep);
+        keeper.arg("--").args(command);
+        let program = command.first().cloned().unwrap_or_default();
+        Self::start_keeper(keeper).with_context(|| format!("failed to start `{}`", program.display()))
+    }
+
     /// Starts a keeper without a child, which removes `dir` when this process ends.
     pub(crate) fn start_remover(keep: &Path, dir: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(keep);

@@ -8,6 +8,7 @@
 //! - [`ControlPlane::with_namespace`]: a namespace, a stand-in and operators for one test, dumped when it fails.
 //! - [`OperatorProcess`]: the operator as a child process, to stop, continue and kill.
 //! - [`Proxy`]: what is between one client and the API server, to cut, hang and slow down.
+//! - [`node`]: a real node with containers, on which image and chart are tried.
 //! - [`record`]: what a program shows on a terminal, as a picture that moves.
 //! - [`HttpStandIn`]: the site on the other end of HTTP actions, which records and answers as told.
 //! - [`eventually`] and [`object_until`]: wait, and say on failure what was awaited and what was last seen.
@@ -31,6 +32,7 @@ mod go;
 mod kept;
 mod kubectl;
 mod namespace;
+pub mod node;
 mod operator;
 mod port;
 mod proxy;

@@ -134,6 +134,12 @@ impl Grantee<'_> {
                 self.user.replace(':', "-")
             ))
         };
+        let rules = role.get_mut("rules").and_then(Value::as_array_mut);
+        for rule in rules.into_iter().flatten() {
+            if rule["resources"] == json!(["clusterroles"]) {
+                rule["resourceNames"] = json!([unique(&rule["resourceNames"][0])]);
+            }
+        }
         if role["metadata"]["namespace"].is_null() {
             role["metadata"]["name"] = unique(&role["metadata"]["name"]);
         }

@@ -6,12 +6,12 @@ mod tls;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use futures::{StreamExt, stream};
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -38,7 +38,7 @@ use answer::End;
 use record::Ledger;
 pub use record::{Outcome, Recorded};
 
-/// An HTTP or HTTPS server on 127.0.0.1. It goes when it is dropped, with its connections.
+/// An HTTP or HTTPS server, on 127.0.0.1 unless told otherwise. It goes when it is dropped, with its connections.
 ///
 /// Paths without a script answer 200 with an empty body.
 #[derive(Debug)]
@@ -76,8 +76,26 @@ impl HttpStandIn {
         Self::start_as("https", Some(tls::acceptor(credentials)?)).await
     }
 
+    /// [`Self::start_secure`] at an address of the machine's, not necessarily on loopback.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot listen there, or the certificate cannot be used.
+    pub async fn start_secure_at(address: SocketAddr, credentials: &Credentials) -> anyhow::Result<Self> {
+        Self::start_at(address, "https", Some(tls::acceptor(credentials)?)).await
+    }
+
     async fn start_as(scheme: &'static str, tls: Option<TlsAcceptor>) -> anyhow::Result<Self> {
-        let listener = background().spawn(TcpListener::bind(("127.0.0.1", 0))).await??;
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), scheme, tls).await
+    }
+
+    async fn start_at(
+        address: SocketAddr,
+        scheme: &'static str,
+        tls: Option<TlsAcceptor>,
+    ) -> anyhow::Result<Self> {
+        let listener = background().spawn(TcpListener::bind(address)).await?;
+        let listener = listener.with_context(|| format!("failed to listen at {address}"))?;
         let address = listener.local_addr()?;
         let shared = Shared {
             ledger: Arc::default(),

@@ -16,8 +16,8 @@ pub struct WebhookFlags {
     /// Serve admission webhooks here, and register them; without it there is no admission
     ///
     /// The operator then makes a ValidatingWebhookConfiguration, a MutatingWebhookConfiguration and a
-    /// ValidatingAdmissionPolicy with its binding, and heals them. They stay when the operator ends: delete them before
-    /// you run it without this flag, with
+    /// ValidatingAdmissionPolicy with its binding, and heals them. They stay when the operator ends, unless
+    /// --webhook-owner is given and deleted: delete them before you run it without this flag, with
     /// `kubectl delete -l app.kubernetes.io/managed-by=drplan-operator validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings`.
     #[arg(
         long = "webhook-bind",
@@ -26,6 +26,17 @@ pub struct WebhookFlags {
         value_name = "ADDRESS:PORT"
     )]
     pub bind: Option<SocketAddr>,
+
+    /// The ClusterRole with which what is registered goes: it becomes its owner
+    ///
+    /// While there is none of this name, nothing is registered. Without this flag, what is registered stays.
+    #[arg(
+        long = "webhook-owner",
+        id = "webhook-owner",
+        env = "WEBHOOK_OWNER",
+        value_name = "CLUSTERROLE"
+    )]
+    pub owner: Option<String>,
 
     /// The URL under which the API server reaches --webhook-bind, for an operator that runs outside of the cluster
     #[arg(

@@ -8,6 +8,7 @@ use k8s_openapi::api::{
         ValidatingWebhookConfiguration,
     },
     authentication::v1::SelfSubjectReview,
+    rbac::v1::ClusterRole,
 };
 use kube::{
     Api, Client, Resource,
@@ -34,14 +35,17 @@ pub struct Registration {
     name: String,
     reached: Reached,
     namespace_selector: Option<Value>,
+    /// The ClusterRole with which it goes.
+    owner: Option<String>,
     operator: Option<String>,
 }
 
 impl Registration {
-    /// Registers webhooks that are `reached` so, for objects in `namespaces`; none given: in all.
+    /// Registers webhooks that are `reached` so, for objects in `namespaces`; none given: in all. What is registered
+    /// belongs to the ClusterRole `owner`, and goes with it.
     ///
     /// Operators with other namespaces have registrations of their own.
-    pub fn new(client: Client, reached: Reached, namespaces: &[String]) -> Self {
+    pub fn new(client: Client, reached: Reached, namespaces: &[String], owner: Option<String>) -> Self {
         let mut sorted = namespaces.to_vec();
         sorted.sort();
         sorted.dedup();
@@ -62,6 +66,7 @@ impl Registration {
             name,
             reached,
             namespace_selector,
+            owner,
             operator: None,
         }
     }
@@ -76,19 +81,41 @@ impl Registration {
             Some(known) => known.clone(),
             None => self.operator.insert(whoami(&self.client).await?).clone(),
         };
+        let owners = self.owners().await?;
         let policy = json!({"spec": policy::spec(&operator, self.namespace_selector.as_ref())});
         let binding = json!({"spec": {"policyName": self.name, "validationActions": ["Deny"]}});
         let validating = json!({"webhooks": self.validating(&operator, ca_bundle)});
         let mutating = json!({"webhooks": self.mutating(&operator, ca_bundle)});
         // The policy first: from the first stamp on, nobody else may write one.
-        let mut written = self.hold::<ValidatingAdmissionPolicy>(policy).await?;
-        written |= self.hold::<ValidatingAdmissionPolicyBinding>(binding).await?;
-        written |= self.hold::<MutatingWebhookConfiguration>(mutating).await?;
-        written |= self.hold::<ValidatingWebhookConfiguration>(validating).await?;
+        let mut written = self.hold::<ValidatingAdmissionPolicy>(policy, &owners).await?;
+        written |= self
+            .hold::<ValidatingAdmissionPolicyBinding>(binding, &owners)
+            .await?;
+        written |= self
+            .hold::<MutatingWebhookConfiguration>(mutating, &owners)
+            .await?;
+        written |= self
+            .hold::<ValidatingWebhookConfiguration>(validating, &owners)
+            .await?;
         Ok(written)
     }
 
-    async fn hold<K>(&self, mut wanted: Value) -> Result<bool, StoreError>
+    /// The owner as a reference, looked for each time: an operator that outlives it must not register again.
+    async fn owners(&self) -> Result<Vec<Value>, StoreError> {
+        let Some(name) = &self.owner else {
+            return Ok(Vec::new());
+        };
+        let roles: Api<ClusterRole> = Api::all(self.client.clone());
+        let role = bounded(roles.get_metadata(name)).await?;
+        Ok(vec![json!({
+            "apiVersion": ClusterRole::api_version(&()),
+            "kind": ClusterRole::kind(&()),
+            "name": name,
+            "uid": role.metadata.uid,
+        })])
+    }
+
+    async fn hold<K>(&self, mut wanted: Value, owners: &[Value]) -> Result<bool, StoreError>
     where
         K: Resource<DynamicType = (), Scope = ClusterResourceScope>,
     {
@@ -99,6 +126,9 @@ impl Registration {
             "name": self.name,
             "labels": {"app.kubernetes.io/managed-by": "drplan-operator", "app.kubernetes.io/name": "drplan"},
         });
+        if !owners.is_empty() {
+            wanted["metadata"]["ownerReferences"] = owners.into();
+        }
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
         let found = bounded(api.get_opt(&self.name)).await?;
         let is_held =

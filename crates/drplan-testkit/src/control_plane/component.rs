@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::Context;
@@ -35,6 +36,9 @@ const CLIENTS: [Component; 3] = [
     Component::Scheduler,
     Component::Kwok,
 ];
+
+/// The address of the Service `kubernetes`: the first one of the range.
+const KUBERNETES_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 
 const KWOK_STAGES: &str = include_str!("stages.yaml");
 /// What the stages say where a pod's annotation does not say how long it takes.
@@ -71,6 +75,7 @@ pub(super) struct Site<'a> {
     etcd_peer_port: u16,
     pub(super) apiserver_port: u16,
     kwok_port: u16,
+    node_address: Option<Ipv4Addr>,
 }
 
 impl<'a> Site<'a> {
@@ -82,6 +87,7 @@ impl<'a> Site<'a> {
             etcd_peer_port: free_port()?,
             apiserver_port: free_port()?,
             kwok_port: free_port()?,
+            node_address: options.node_address,
         };
         site.write("ca.crt", &authority.certificate())?;
         let names = [
@@ -90,7 +96,15 @@ impl<'a> Site<'a> {
             "kubernetes.default.svc",
             "localhost",
         ];
-        authority.server(&names)?.write(dir, "server")?;
+        let addresses: Vec<Ipv4Addr> = site
+            .node_address
+            .into_iter()
+            .flat_map(|address| [address, KUBERNETES_SERVICE])
+            .collect();
+        authority.server_at(&addresses, &names)?.write(dir, "server")?;
+        authority
+            .client(&Component::ApiServer.user(), Some("system:masters"))?
+            .write(dir, "kubelet-client")?;
         let service_accounts = rcgen::KeyPair::generate()?;
         site.write("service-accounts.key", &service_accounts.serialize_pem())?;
         site.write("service-accounts.pub", &service_accounts.public_key_pem())?;
@@ -144,11 +158,6 @@ impl<'a> Site<'a> {
             Component::ApiServer => vec![
                 format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port),
                 format!("--secure-port={}", self.apiserver_port),
-                "--bind-address=127.0.0.1".into(),
-                // An address for documentation: the server wants one that is not loopback, which a machine without
-                // a network has not, and then nothing is done with it.
-                "--advertise-address=192.0.2.1".into(),
-                "--endpoint-reconciler-type=none".into(),
                 format!("--tls-cert-file={dir}/server.crt"),
                 format!("--tls-private-key-file={dir}/server.key"),
                 format!("--client-ca-file={dir}/ca.crt"),
@@ -160,8 +169,6 @@ impl<'a> Site<'a> {
                 "--service-cluster-ip-range=10.96.0.0/16".into(),
                 "--authorization-mode=RBAC,Node".into(),
                 "--allow-privileged=true".into(),
-                // Pods need no service account here, and a new node takes pods at once.
-                "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition".into(),
                 // Tests run side by side against this one server: it is not what they test.
                 "--max-requests-inflight=4000".into(),
                 "--max-mutating-requests-inflight=2000".into(),
@@ -202,6 +209,9 @@ impl<'a> Site<'a> {
                 format!("--tls-private-key-file={dir}/server.key"),
             ],
         };
+        if component == Component::ApiServer {
+            args.extend(self.apiserver_reach());
+        }
         args.extend_from_slice(more);
         Launch {
             program: binaries.path(component.program()),
@@ -209,6 +219,29 @@ impl<'a> Site<'a> {
             // Nothing of the user's own configuration has a say.
             env: vec![("HOME".into(), self.dir.into())],
             log: self.dir.join(format!("{}.log", component.program())),
+        }
+    }
+
+    /// Who reaches the API server, and what it takes for granted of Pods and nodes.
+    fn apiserver_reach(&self) -> Vec<String> {
+        let dir = self.dir.display();
+        match self.node_address {
+            None => vec![
+                "--bind-address=127.0.0.1".into(),
+                // An address for documentation: the server wants one that is not loopback, which a machine without
+                // a network has not, and then nothing is done with it.
+                "--advertise-address=192.0.2.1".into(),
+                "--endpoint-reconciler-type=none".into(),
+                // Pods need no service account here, and a new node takes pods at once.
+                "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition".into(),
+            ],
+            Some(address) => vec![
+                "--bind-address=0.0.0.0".into(),
+                format!("--advertise-address={address}"),
+                "--enable-admission-plugins=NodeRestriction".into(),
+                format!("--kubelet-client-certificate={dir}/kubelet-client.crt"),
+                format!("--kubelet-client-key={dir}/kubelet-client.key"),
+            ],
         }
     }
 

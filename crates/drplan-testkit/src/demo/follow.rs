@@ -78,7 +78,7 @@ pub(super) fn actions(status: &DRPlanExecutionStatus) -> BTreeMap<String, Action
 }
 
 /// Every action with its path, in the order of the plan.
-pub(super) fn in_order(status: &DRPlanExecutionStatus) -> Vec<(String, ActionStatus)> {
+pub(crate) fn in_order(status: &DRPlanExecutionStatus) -> Vec<(String, ActionStatus)> {
     status.stage_statuses.iter().flat_map(actions_of).collect()
 }
 

@@ -1,12 +1,13 @@
 //! Webhooks that are down, and webhooks that hang.
 
-use drplan_testkit::{Answer as SiteAnswer, TestNamespace, object_until};
+use drplan_testkit::{Answer as SiteAnswer, Seen, TestNamespace, eventually, object_until};
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use super::{annotate_as, create_as, delete_as, patch_as, start, unregister};
+use super::{annotate_as, asked, create_as, delete_as, launch, patch_as, registered, start, unregister};
 use crate::fixtures::{apply_plan, execution, execution_until, executions, plan, post, text, workflow};
 use crate::shared;
 
@@ -185,4 +186,28 @@ async fn the_controllers_hold_every_rule_that_webhooks_hold_but_those_of_deletio
         Ok(())
     };
     control_plane.with_namespace("admission-none", test).await
+}
+
+/// Uninstalling takes the roles away; nothing may ask a Service then that is gone, while an operator still ends.
+#[tokio::test]
+async fn what_is_registered_goes_with_the_role_that_owns_it() -> anyhow::Result<()> {
+    let control_plane = shared().await?;
+    let test = async |t: &TestNamespace| {
+        t.expect_refusals();
+        let role = format!("drplan-operator-webhooks-operator-{}", t.name);
+        let owned = launch(t)?.arg(format!("--webhook-owner={role}"));
+        t.launch_operator(owned).await?.ready().await?;
+        asked(t).await?;
+        assert_eq!(registered(t).await?.len(), 1);
+        let roles: Api<ClusterRole> = Api::all(t.client.clone());
+        roles.delete(&role, &DeleteParams::default()).await?;
+        eventually("the webhooks to be gone", async || {
+            let left = registered(t).await?;
+            Ok(Seen::when(left.is_empty().then_some(()), || format!("{left:?}")))
+        })
+        .await?;
+        assert_eq!(create_as(&t.client, &t.name, &workflow("new")).await?.code, 201);
+        Ok(())
+    };
+    control_plane.with_namespace("admission-owner", test).await
 }

@@ -85,6 +85,24 @@ check: rust $(CARGO_DENY) ## Formatting, lints, documentation, licences and sour
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc $(LOCKED) --workspace --no-deps
 	$(CARGO_DENY) $(LOCKED) check licenses bans sources
 
+# The simulation alone, with all that a release optimises.
+SIMULATION := $(CARGO) test $(LOCKED) --profile sim -p drplan-operator --features fault-points --test simulation --
+SEEDS ?= 100000
+
+.PHONY: sim
+sim: rust ## 100,000 simulated worlds; SEEDS=n plays so many, SEED=n plays one again and tells its story
+	@SIMULATION_SEED="$(SEED)" SIMULATION_SEEDS="$(SEEDS)" $(SIMULATION) --nocapture every_seed_is_sound
+
+.PHONY: mutants
+mutants: rust ## Breaks the product in known ways, and the simulation must find each within 1,000 seeds
+	@crates/drplan-operator/tests/mutants/run
+
+.PHONY: prove
+prove: rust ## The long form of what shows that nothing is lost or done twice: simulation, crash matrix, mutants
+	@SIMULATION_WHOLE=1 $(SIMULATION) a_crash_anywhere_changes_nothing
+	@$(MAKE) sim
+	@$(MAKE) mutants
+
 .PHONY: bench
 bench: rust go image ## How fast facts become visible, with the image's program; prints tables, asserts nothing
 	@$(BUILD) --bin drplan-controlplane

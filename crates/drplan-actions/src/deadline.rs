@@ -1,9 +1,11 @@
 //! Deadlines: stored as wall time, kept by the monotonic clock.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use drplan_api::Time;
 use tokio::time::Instant;
+
+use crate::clock;
 
 /// A wall-clock deadline from the moment it was first looked at: later changes of the wall clock do not move it.
 #[derive(Clone, Copy, Debug)]
@@ -12,7 +14,7 @@ pub(crate) struct Deadline(Instant);
 impl Deadline {
     /// The deadline `time`; one in the past is over.
     pub(crate) fn at(time: Time) -> Self {
-        Self::after(Duration::from_millis(time.millis_since(wall_now())))
+        Self::after(Duration::from_millis(time.millis_since(clock::now())))
     }
 
     /// The deadline `duration` from now.
@@ -34,13 +36,4 @@ impl Deadline {
     pub(crate) fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
-}
-
-/// Now, by the wall clock.
-pub(crate) fn wall_now() -> Time {
-    let millis = match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |millis| -millis),
-    };
-    Time::from_millis(millis)
 }

@@ -12,19 +12,21 @@ mod resolver;
 #[cfg(test)]
 mod tests;
 mod trusted;
+#[cfg(feature = "fault-points")]
+mod world;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use drplan_engine::effect::{EffectIdentity, Failure, HttpCall, Outcome};
 use reqwest::Response;
+use tokio::time::Instant;
 
 pub use destinations::{BadDestination, Destination, Destinations};
 pub use pinned::{BadPinnedHost, PinnedHost};
 pub use proxy::{BadHttpProxy, HttpProxy};
 pub use trusted::{BadTrusted, Trusted};
+#[cfg(feature = "fault-points")]
+pub use world::World;
 
 use crate::mask::Mask;
 use answer::Answer;
@@ -51,6 +53,9 @@ pub struct HttpSettings {
 pub struct HttpCaller {
     settings: Arc<HttpSettings>,
     clients: Arc<Clients>,
+    /// Answers instead of the network.
+    #[cfg(feature = "fault-points")]
+    world: Option<World>,
 }
 
 impl HttpCaller {
@@ -64,6 +69,17 @@ impl HttpCaller {
         Self {
             clients: Arc::new(Clients::new(settings.clone(), lookup)),
             settings,
+            #[cfg(feature = "fault-points")]
+            world: None,
+        }
+    }
+
+    /// A caller with these settings whose requests go to `world` and not to the network.
+    #[cfg(feature = "fault-points")]
+    pub fn in_world(settings: HttpSettings, world: World) -> Self {
+        Self {
+            world: Some(world),
+            ..Self::new(settings)
         }
     }
 
@@ -136,6 +152,10 @@ impl HttpCaller {
             ),
         };
         permit.map_err(|refusal| unsent(request::none(call, url, &refusal.to_string())))?;
+        #[cfg(feature = "fault-points")]
+        if let Some(world) = &self.world {
+            return world::send(world, call, request).await.map_err(unsent);
+        }
         let is_pinned = !pinned.is_empty();
         let client = self.clients.client(call, url, pinned).map_err(unsent)?;
         let sendable = if is_pinned {

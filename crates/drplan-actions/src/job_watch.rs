@@ -4,7 +4,7 @@
 //! gone by the time of the read. Nothing is kept of Jobs that nobody waits for.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -39,7 +39,7 @@ pub struct JobWatch {
 }
 
 /// One sender for each Job that somebody waits for, by UID: as many as there are Jobs waited for.
-type Waiters = HashMap<String, Waiter>;
+type Waiters = BTreeMap<String, Waiter>;
 
 struct Waiter {
     namespace: String,

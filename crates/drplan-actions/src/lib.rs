@@ -6,6 +6,7 @@
 //! finds what is there.
 
 pub mod api_error;
+pub mod clock;
 mod deadline;
 pub mod http;
 pub mod identity;
@@ -28,6 +29,8 @@ use drplan_engine::{
 use mask::Mask;
 
 pub use api_error::ApiError;
+#[cfg(feature = "fault-points")]
+pub use http::World;
 pub use http::{Destination, Destinations, HttpCaller, HttpProxy, HttpSettings, PinnedHost, Trusted};
 pub use identity::{Identity, IdentityClients};
 pub use job_watch::JobWatch;

@@ -1,6 +1,6 @@
 //! Reads the values that something needs before it is sent.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use drplan_api::{Source, SourceKey};
 use drplan_engine::{
@@ -11,6 +11,7 @@ use drplan_engine::{
 use http::Request;
 use kube::{Client, core::request::Error as BuildError};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{
     Identity,

@@ -427,3 +427,12 @@ pub struct ActionStatus {
     #[serde(skip_serializing_if = "Outputs::is_empty")]
     pub outputs: Outputs,
 }
+
+impl ActionStatus {
+    /// Whether the running attempt may have been sent by `now`, by whichever process: all but a retry that is not due.
+    /// A first attempt is sent as soon as it is stored, so a time of it that is yet to come only says that somebody
+    /// else's clock is ahead.
+    pub fn may_have_been_sent(&self, now: Time) -> bool {
+        self.attempts <= 1 || self.attempt_time.is_none_or(|time| time <= now)
+    }
+}

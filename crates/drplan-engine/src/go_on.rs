@@ -92,7 +92,7 @@ impl Fold<'_> {
             .as_ref()
             .is_some_and(|job| job.uid.is_some());
         let is_new = action_status(self.before, at).is_none_or(|before| before.attempts < action.attempts);
-        let is_early = action.attempt_time.is_some_and(|time| time > self.now);
+        let is_early = !action.may_have_been_sent(self.now);
         // Nothing is sent before what stood there is recorded.
         let is_blind = action.before.is_none() && self.run.is_some_and(|run| run.task(at).looks_first());
         !has_job && (is_new || is_early || is_blind || self.seen.fresh.contains(&at))
@@ -169,7 +169,7 @@ impl Fold<'_> {
             counts_from: if run.task(at).is_job() { time } else { self.now },
             first_start: action.start_time.unwrap_or(self.now),
         };
-        if attempt.time > self.now {
+        if attempt.number > 1 && attempt.time > self.now {
             self.waiting_on.push(WaitingOn::Retry(run.path(at), attempt.time));
             self.wake(attempt.time);
             return Ok(());

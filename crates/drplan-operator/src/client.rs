@@ -6,10 +6,14 @@ use std::{
 };
 
 use http::{HeaderValue, header::USER_AGENT};
+use hyper::body::Bytes;
 use kube::{
     Client, Config,
+    client::{Body, ClientBuilder},
     config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
+
+use tower::{BoxError, Service, timeout::TimeoutLayer};
 
 use crate::contact::Contact;
 
@@ -17,6 +21,9 @@ use crate::contact::Contact;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a write to a connection may make no progress. No request is large enough to take that long.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer may take to begin, that of a watch as well: longer than anybody here waits for one answer. A list
+/// or watch whose answer was lost would wait for ever, and the operator with it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Whom the audit log of the API server names.
 const AGENT: &str = concat!("drplan-operator/", env!("CARGO_PKG_VERSION"));
 
@@ -52,7 +59,8 @@ pub enum Error {
 ///
 /// # Guarantees
 /// It never repeats a request by itself: only its caller knows whether a request may be repeated, and for how long.
-/// Reading has no time limit, since watches are reads without end; whoever asks for one answer sets a limit of its own.
+/// An answer that does not begin within 30 s is given up. What follows has no time limit, since watches are reads without
+/// end; whoever asks for one answer sets a limit of its own.
 ///
 /// # Errors
 /// A configuration that is missing or cannot be used.
@@ -71,7 +79,20 @@ pub async fn connect(kubeconfig: Option<&Path>, contact: &Contact) -> Result<Cli
         url,
         source: Box::new(source),
     })?;
-    Ok(builder.with_layer(&contact.layer()).build())
+    Ok(client(builder, contact))
+}
+
+/// The client of `builder`, which notes every answer in `contact`, and gives a request up whose answer does not begin.
+pub fn client<S, B>(builder: ClientBuilder<S>, contact: &Contact) -> Client
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let bounded = builder.with_layer(&TimeoutLayer::new(ANSWER_TIMEOUT));
+    bounded.with_layer(&contact.layer()).build()
 }
 
 /// Whether this proxy is the environment's, which kube takes where the kubeconfig names none. The API server is reached

@@ -3,10 +3,7 @@
 use drplan_api::Time;
 use tokio::time::Instant;
 
-/// Now, by the wall clock. Nothing else in the operator reads it, so whoever asks for the time is found by this name.
-pub fn now() -> Time {
-    Time::new(jiff::Timestamp::now())
-}
+pub use drplan_actions::clock::now;
 
 /// The wall clock as it stood once, carried on by the monotonic one: deadlines and waits of a run that a process acts
 /// on are not cut short or stretched when somebody sets the time.

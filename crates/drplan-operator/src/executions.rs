@@ -1,7 +1,7 @@
 //! The controller of DRPlanExecutions: one task for each that is not over.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -23,6 +23,7 @@ use crate::{
         start::{Begun, start},
         unsupported,
     },
+    fault,
     index::{Card, Key},
     record::{Record, Recorded},
     store::{StoreError, bounded},
@@ -48,6 +49,9 @@ struct Running {
     /// Runs of other processes that this one may claim, those that it found when it began: by UID, which process
     /// acted on them then.
     claimable: BTreeMap<String, Option<String>>,
+    /// By UID: executions that had not begun when this process did, which leads without an election. A write of the
+    /// process before it may have been on its way then, and be seen later: then these are its to claim as well.
+    unbegun: BTreeSet<String>,
     /// The version on which a task found nothing that it may do: it is not looked at again before it changes.
     rested: BTreeMap<Key, String>,
 }
@@ -73,8 +77,14 @@ impl Executions {
         });
         let found =
             unfinished.filter_map(|card| Some((card.metadata.uid.clone()?, card.status.process.clone())));
+        let is_alone = self.context.leadership.is_alone();
+        let unbegun = self.context.index.executions().into_iter().filter(|card| {
+            let has_begun = !matches!(card.phase(), None | Some(ExecutionPhase::Pending));
+            is_alone && !has_begun && !has_unreadable_phase(card)
+        });
         let mut running = self.lock();
         running.claimable = found.collect();
+        running.unbegun = unbegun.filter_map(|card| card.metadata.uid.clone()).collect();
         // What a follower may not touch, a leader may.
         running.rested.clear();
     }
@@ -150,7 +160,10 @@ impl Executions {
         let transitions = epoch("leaseTransitions").and_then(|transitions| transitions.as_u64());
         let leadership = &self.context.leadership;
         let is_own = process == Some(leadership.process());
-        if is_own || transitions.is_some_and(|transitions| leadership.succeeds(transitions)) {
+        if is_own
+            || self.lock().unbegun.contains(uid)
+            || transitions.is_some_and(|transitions| leadership.succeeds(transitions))
+        {
             return Ok(Some(process.map(str::to_owned)));
         }
         let record = Record::of(raw);
@@ -192,8 +205,9 @@ impl Executions {
         let (sender, cards) = watch::channel(card);
         self.lock().tasks.insert(uid.clone(), sender);
         let this = self.clone();
-        self.tasks.spawn(async move {
-            let outcome = tokio::spawn(act(Arc::clone(&this.context), key.clone(), uid.clone(), cards, this.stop.clone(), kind)).await;
+        self.tasks.spawn(fault::task(async move {
+            let acting = act(Arc::clone(&this.context), key.clone(), uid.clone(), cards, this.stop.clone(), kind);
+            let outcome = tokio::spawn(fault::task(acting)).await;
             let again = match outcome {
                 Ok(Ok(Acted::Broke(why))) => {
                     this.doubt(&key, &uid, &why).await;
@@ -203,6 +217,7 @@ impl Executions {
                     let mut running = this.lock();
                     if done.claimed {
                         running.claimable.remove(&uid);
+                        running.unbegun.remove(&uid);
                     }
                     if let Some(version) = done.rested {
                         running.rested.insert(key.clone(), version);
@@ -219,24 +234,28 @@ impl Executions {
                 }
             };
             // The watch may be behind what the task wrote last; without this the key would go round until it is not.
-            this.refresh(&key).await;
+            let again = match this.refresh(&key).await {
+                true => again,
+                false => TRY_AGAIN,
+            };
             this.lock().tasks.remove(&uid);
             // What came while the task ended is looked at now.
             if this.has_more_to_do(&key, &uid) {
                 this.context.queues.executions.push_after(key, again);
             }
-        });
+        }));
     }
 
-    /// Brings the index up to date about an execution.
-    async fn refresh(&self, key: &Key) {
+    /// Brings the index up to date about an execution. False if the API server does not tell.
+    async fn refresh(&self, key: &Key) -> bool {
         let api: kube::Api<Card> = kube::Api::namespaced(self.context.client.clone(), &key.0);
         match bounded(api.get_opt(&key.1)).await {
             Ok(Some(card)) => card.seen(&self.context),
             Ok(None) => Card::gone(key, &self.context),
             // The watch will tell, or the next re-list.
-            Err(_) => {}
+            Err(_) => return false,
         }
+        true
     }
 
     /// Whether the index shows work for an execution whose task has just ended.
@@ -363,6 +382,10 @@ async fn act(
     Ok(match drive.drive(&stop).await {
         Driven::Ended | Driven::Dropped => Acted::Done(Done {
             claimed: true,
+            rested: None,
+        }),
+        Driven::NotBegun => Acted::Done(Done {
+            claimed: false,
             rested: None,
         }),
         Driven::Broke(why) => Acted::Broke(why),

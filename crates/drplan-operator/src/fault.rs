@@ -7,9 +7,13 @@
 
 #[cfg(feature = "fault-points")]
 mod armed;
+#[cfg(feature = "fault-points")]
+mod process;
 
 #[cfg(feature = "fault-points")]
 pub use armed::{arm, point, point_of, swallows};
+#[cfg(feature = "fault-points")]
+pub use process::{Process, Task, task};
 
 /// The environment variable that says which faults happen.
 pub const VARIABLE: &str = "DRPLAN_FAULT";
@@ -61,4 +65,11 @@ pub fn point_of(_name: &'static str, _which: impl FnOnce() -> String) -> std::fu
 #[inline]
 pub fn swallows(_what: &str) -> bool {
     false
+}
+
+/// `work` as a task of this process, of which a test may play several in one thread. Just `work` in this build.
+#[cfg(not(feature = "fault-points"))]
+#[inline]
+pub fn task<F>(work: F) -> F {
+    work
 }

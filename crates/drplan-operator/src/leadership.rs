@@ -22,7 +22,7 @@ pub struct Leadership {
 
 #[derive(Debug)]
 struct Shared {
-    /// A UUID, new in every process.
+    /// Its name, new in every process.
     process: String,
     role: Mutex<Role>,
     /// Whether it leads, as far as was noticed: [`Leadership::leads`] is exact.
@@ -43,19 +43,19 @@ enum Role {
 }
 
 impl Leadership {
-    /// Of a process that leads without an election.
-    pub fn alone() -> Self {
-        Self::new(Role::Alone)
+    /// Of the process of this name, unique among all, that leads without an election.
+    pub fn alone(process: impl Into<String>) -> Self {
+        Self::new(process.into(), Role::Alone)
     }
 
-    /// Of a process that stands for election and does not lead yet.
-    pub fn elected() -> Self {
-        Self::new(Role::Follower)
+    /// Of the process of this name, unique among all, that stands for election and does not lead yet.
+    pub fn elected(process: impl Into<String>) -> Self {
+        Self::new(process.into(), Role::Follower)
     }
 
-    fn new(role: Role) -> Self {
+    fn new(process: String, role: Role) -> Self {
         let shared = Shared {
-            process: uuid::Uuid::new_v4().to_string(),
+            process,
             role: Mutex::new(role),
             leading: watch::Sender::new(role == Role::Alone),
             most_transitions: Mutex::new(0),
@@ -74,6 +74,11 @@ impl Leadership {
     /// that its time is over.
     pub fn leads(&self) -> bool {
         !matches!(self.role(), Role::Follower)
+    }
+
+    /// Whether there is no election.
+    pub fn is_alone(&self) -> bool {
+        self.role() == Role::Alone
     }
 
     /// Waits until this process leads.
@@ -194,7 +199,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_term_ends_by_itself_and_whoever_asks_later_knows() {
-        let leadership = Leadership::elected();
+        let leadership = Leadership::elected("me");
         assert!(!leadership.leads());
         leadership.lead(3, Instant::now() + Duration::from_secs(10));
         leadership.begun().await;
@@ -211,7 +216,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_leader_claims_what_earlier_terms_left_and_nothing_of_a_later_one() {
-        let leadership = Leadership::elected();
+        let leadership = Leadership::elected("me");
         assert!(!leadership.may_claim(&epoch("a", 0), Some("a")));
         assert!(leadership.may_claim(&epoch(leadership.process(), 0), None));
         leadership.lead(3, Instant::now() + Duration::from_secs(10));
@@ -232,7 +237,7 @@ mod tests {
 
     #[test]
     fn without_an_election_what_was_found_at_the_start_is_claimed_and_the_count_stays() {
-        let leadership = Leadership::alone();
+        let leadership = Leadership::alone("me");
         assert!(leadership.leads());
         assert!(leadership.may_claim(&epoch("a", 7), Some("a")));
         assert!(!leadership.may_claim(&epoch("a", 7), None));

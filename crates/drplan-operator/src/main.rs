@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use drplan_actions::HttpCaller;
 use drplan_operator::{
     admission, client,
     contact::Contact,
@@ -77,17 +78,20 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
         async move { contact.keep_probing(client).await }
     });
     let instance = instance();
+    let http = HttpCaller::new(options.http_settings());
     let turns = Turns::default();
     let events = EventQueue::start(client.clone(), instance.clone(), turns.clone());
     let reach = Reach {
         client,
         contact,
+        http,
         events: events.clone(),
         turns,
         readiness,
         metrics,
         webhooks,
         instance,
+        process: uuid::Uuid::new_v4().to_string(),
     };
     operator::run(options, reach, ending).await;
     events.drain(EVENTS_DRAIN_TIMEOUT).await;

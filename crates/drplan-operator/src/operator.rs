@@ -18,6 +18,7 @@ use crate::{
     desk::PlanLocks,
     events::EventQueue,
     executions::Executions,
+    fault,
     health::Readiness,
     index::{Index, Key},
     leadership::{Candidate, Leadership},
@@ -45,6 +46,8 @@ pub struct Reach {
     pub client: Client,
     /// What the client hears.
     pub contact: Contact,
+    /// Sends HTTP calls.
+    pub http: HttpCaller,
     /// Where events go.
     pub events: EventQueue,
     /// To whom the events yield.
@@ -57,6 +60,8 @@ pub struct Reach {
     pub webhooks: Option<TcpListener>,
     /// The name of the Pod, by which the lease shows who holds it.
     pub instance: String,
+    /// The name of this process, unique among all that ever were: records name by it who acts.
+    pub process: String,
 }
 
 /// Runs until `stop`, then drains.
@@ -64,14 +69,26 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
     let Reach {
         client,
         contact,
+        http,
         events,
         turns,
         readiness,
         metrics,
         webhooks,
         instance,
+        process,
     } = reach;
-    let context = Arc::new(context(options, client, contact, events, turns));
+    let leadership = match options.election.leader_elect {
+        false => Leadership::alone(process),
+        true => Leadership::elected(process),
+    };
+    let context = Arc::new(context(
+        options,
+        leadership,
+        (client, contact, http),
+        events,
+        turns,
+    ));
     let admission =
         webhooks.map(|listener| Admission::start(listener, &options.webhook, &context, readiness.clone()));
     // Until the end of the drain: that is when somebody wants to see what is left.
@@ -84,7 +101,7 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
         Candidate::new(client, lease, &instance, options.election.timing(), leadership)
     });
     let (warmed, warm) = oneshot::channel();
-    let election = tokio::spawn({
+    let election = tokio::spawn(fault::task({
         let resign = resign.clone();
         async move {
             // Nothing is done before everything is known: a run that an earlier process left must be found as such.
@@ -92,21 +109,21 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
                 candidate.stand(resign).await;
             }
         }
-    });
-    let watches = tokio::spawn({
+    }));
+    let watches = tokio::spawn(fault::task({
         let (context, executions, stop) = (Arc::clone(&context), executions.clone(), stop.clone());
         async move {
             let warm = || {
                 readiness.set_ready();
                 let _ = warmed.send(());
-                tokio::spawn(act(Arc::clone(&context), executions.clone(), stop));
+                tokio::spawn(fault::task(act(Arc::clone(&context), executions.clone(), stop)));
             };
             tokio::join!(
                 watch::watch_all(&context, warm),
                 watch::relist_all(&context, context.settings.reconcile_interval)
             );
         }
-    });
+    }));
     stop.cancelled().await;
     executions.drain(context.settings.drain_timeout).await;
     // Only now: what was in flight is recorded.
@@ -122,8 +139,8 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
 
 fn context(
     options: &RunOptions,
-    client: Client,
-    contact: Contact,
+    leadership: Leadership,
+    (client, contact, http): (Client, Contact, HttpCaller),
     events: EventQueue,
     turns: Turns,
 ) -> Context {
@@ -143,11 +160,10 @@ fn context(
     };
     let metrics = Metrics::default();
     let jobs = JobWatch::new();
-    tokio::spawn({
+    tokio::spawn(fault::task({
         let (jobs, client, namespaces) = (jobs.clone(), client.clone(), settings.namespaces.clone());
         async move { jobs.run(client, &namespaces).await }
-    });
-    let http = HttpCaller::new(options.http_settings());
+    }));
     Context {
         performer: Performer::new(client.clone(), http, jobs, settings.reconcile_interval),
         stores: Stores {
@@ -162,10 +178,7 @@ fn context(
         contact,
         metrics,
         reviews: Reviews::default(),
-        leadership: match options.election.leader_elect {
-            false => Leadership::alone(),
-            true => Leadership::elected(),
-        },
+        leadership,
         plan_locks: PlanLocks::default(),
         turns,
         running_places: Arc::new(Semaphore::new(settings.max_running)),
@@ -179,6 +192,7 @@ async fn act(context: Arc<Context>, executions: Executions, stop: CancellationTo
     let leadership = context.leadership.clone();
     while !stop.is_cancelled() {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = leadership.begun() => {}
         }
@@ -187,6 +201,7 @@ async fn act(context: Arc<Context>, executions: Executions, stop: CancellationTo
         let working = work(Arc::clone(&context), executions.clone(), term.clone());
         let ending = async {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = leadership.ended() => {}
             }

@@ -10,6 +10,8 @@ use std::{
 use tokio::{sync::Notify, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use crate::fault;
+
 /// A queue of keys, shared by those who push and those who work.
 ///
 /// # Guarantees
@@ -98,14 +100,14 @@ impl<K: Ord + Clone + Send + 'static> WorkQueue<K> {
                 self.begin(&key);
                 let work = handle(key.clone());
                 let queue = self.clone();
-                workers.spawn(async move {
+                workers.spawn(fault::task(async move {
                     // A worker that panics is ended like any other; its key is not lost.
-                    let outcome = tokio::spawn(work).await;
+                    let outcome = tokio::spawn(fault::task(work)).await;
                     if let Err(error) = outcome {
                         tracing::error!(error = %error, "a worker of the queue panicked");
                     }
                     queue.end(&key);
-                });
+                }));
                 continue;
             }
             let timer = async {
@@ -115,6 +117,7 @@ impl<K: Ord + Clone + Send + 'static> WorkQueue<K> {
                 }
             };
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = self.changed.notified() => {}
                 () = timer => {}

@@ -8,6 +8,7 @@ use reqwest::{Response, Url, header::RETRY_AFTER};
 
 use super::request::shown;
 use crate::{
+    clock,
     mask::Mask,
     text::{head, lossy_head},
 };
@@ -74,9 +75,14 @@ pub(super) fn refusal(call: &HttpCall, begin: &Url, end: &Url, response: &Respon
         .and_then(|value| value.to_str().ok());
     Failure {
         status_code: Some(code),
-        retry_after_millis: retry_after.and_then(|value| millis_to_wait(value, SystemTime::now())),
+        retry_after_millis: retry_after.and_then(|value| millis_to_wait(value, wall())),
         ..Failure::new(FailureKind::HttpStatus, message)
     }
+}
+
+fn wall() -> SystemTime {
+    let millis = u64::try_from(clock::now().as_millis()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
 }
 
 /// What a `Retry-After` asks for: seconds, or a date, which may be over.

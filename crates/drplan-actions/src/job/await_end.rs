@@ -52,6 +52,7 @@ pub(crate) async fn await_end(access: &Access, maker: &Maker<'_>, wait: &JobWait
             pause.min(deadline.remaining())
         };
         tokio::select! {
+            biased;
             () = notices.notice() => {}
             () = tokio::time::sleep(pause) => {}
         }

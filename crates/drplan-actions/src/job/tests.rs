@@ -14,7 +14,7 @@ use drplan_engine::effect::{
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::{HttpCaller, HttpSettings, Identity, JobWatch, Performer, deadline::wall_now};
+use crate::{HttpCaller, HttpSettings, Identity, JobWatch, Performer, clock};
 
 /// How often a Job is read again in these tests.
 const RELIST: Duration = Duration::from_secs(30);
@@ -30,11 +30,11 @@ fn job_ref(uid: Option<&str>) -> ObjectRef {
 }
 
 fn in_an_hour() -> Time {
-    wall_now().plus_millis(60 * 60 * 1000)
+    clock::now().plus_millis(60 * 60 * 1000)
 }
 
 fn an_hour_ago() -> Time {
-    Time::from_millis(wall_now().as_millis() - 60 * 60 * 1000)
+    Time::from_millis(clock::now().as_millis() - 60 * 60 * 1000)
 }
 
 /// The Job as the API server has it: with UID `uid`, made by attempt `attempt`, with these conditions.

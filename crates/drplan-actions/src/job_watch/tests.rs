@@ -12,7 +12,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{HttpCaller, HttpSettings, Identity, Performer, deadline::wall_now};
+use crate::{HttpCaller, HttpSettings, Identity, Performer, clock};
 
 fn job(namespace: &str, uid: &str, conditions: Value) -> SlimJob {
     serde_json::from_value(json!({
@@ -266,7 +266,7 @@ async fn a_notice_ends_a_wait_at_once_and_the_end_it_saw_counts_if_the_job_is_go
         attempt: 1,
         command: Command::AwaitJob(JobWait {
             job,
-            deadline: wall_now().plus_millis(7_200_000),
+            deadline: clock::now().plus_millis(7_200_000),
         }),
     };
     let started = tokio::time::Instant::now();

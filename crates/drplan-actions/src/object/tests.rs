@@ -13,7 +13,7 @@ use drplan_engine::{
 };
 use serde_json::{Value, json};
 
-use crate::{HttpCaller, HttpSettings, Identity, JobWatch, Performer, deadline::wall_now};
+use crate::{HttpCaller, HttpSettings, Identity, JobWatch, Performer, clock};
 use script::Script;
 
 const MANAGER: &str = "drplan:1111111111:2222222222";
@@ -49,7 +49,7 @@ fn write(how: WriteHow, before: Before) -> ObjectCommand {
             (labels::ACTION_PATH.to_owned(), "db/mysql[0]/settings".to_owned()),
             (labels::ATTEMPT.to_owned(), "1".to_owned()),
         ],
-        deadline: wall_now().plus_millis(60_000),
+        deadline: clock::now().plus_millis(60_000),
         sealed: None,
     })
 }
@@ -75,7 +75,7 @@ fn delete(uid: Option<&str>) -> ObjectCommand {
             ..target("ConfigMap")
         },
         await_gone: false,
-        deadline: wall_now().plus_millis(60_000),
+        deadline: clock::now().plus_millis(60_000),
     })
 }
 

@@ -62,6 +62,10 @@ pub async fn reread(context: &Context, meta: &ObjectMeta) -> Result<Reread, Stor
         }
     };
     match &status.epoch {
+        // Another process, beside this one, ended it before it began.
+        None if matches!(record.status, Recorded::Started(_)) => {
+            Ok(Reread::Lost("another process has written its end".to_owned()))
+        }
         Some(epoch) if epoch.process != context.leadership.process() => {
             Ok(Reread::Lost(format!("process {} acts on it now", epoch.process)))
         }

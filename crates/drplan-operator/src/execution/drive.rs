@@ -84,6 +84,8 @@ pub enum Driven {
     Ended,
     /// This process no longer acts on it.
     Dropped,
+    /// Nothing of it was stored by this process, which does not act on it: another one was faster, or its time is over.
+    NotBegun,
     /// It cannot go on, for this reason; a person must look.
     Broke(String),
 }
@@ -99,13 +101,26 @@ impl Drive {
         (place, turn): (Option<OwnedSemaphorePermit>, Option<Turn>),
         cards: watch::Receiver<Arc<Card>>,
     ) -> Self {
-        let mut drive = Self::go_on(context, record, status, Some(run), kept, place, cards);
+        let mut drive = Self::go_on(
+            context,
+            record,
+            status,
+            Some(run),
+            kept,
+            place,
+            cards,
+            Instant::now(),
+        );
         drive.is_stored = false;
         drive.turn = turn;
         drive
     }
 
-    /// A run whose claim this process has just stored with `status`.
+    /// A run whose claim this process has just stored with `status`, by a write that it sent at `proof`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a part of the run, and none goes with another"
+    )]
     pub fn go_on(
         context: Arc<Context>,
         record: Record,
@@ -114,6 +129,7 @@ impl Drive {
         kept: Kept,
         place: Option<OwnedSemaphorePermit>,
         cards: watch::Receiver<Arc<Card>>,
+        proof: Instant,
     ) -> Self {
         let mut gaps = context.contact.gaps();
         gaps.mark_unchanged();
@@ -137,7 +153,7 @@ impl Drive {
             lost_contact: None,
             untold: None,
             broken: None,
-            proof: Instant::now(),
+            proof,
             in_doubt: false,
             refusal_told: false,
             backoff: BACKOFF.0,
@@ -163,24 +179,24 @@ impl Drive {
             }
             if self.in_doubt && !self.read_again().await {
                 match self.in_doubt {
-                    true if stop.is_cancelled() && self.under_way.is_empty() => return Driven::Dropped,
+                    true if stop.is_cancelled() && self.under_way.is_empty() => return self.dropped(),
                     true => {
                         self.rest(stop).await;
                         continue;
                     }
-                    false => return Driven::Dropped,
+                    false => return self.dropped(),
                 }
             }
             if !self.context.leadership.leads() {
                 if self.cannot_wait_for_a_term(stop) {
-                    return Driven::Dropped;
+                    return self.dropped();
                 }
                 self.stand_by(stop).await;
                 continue;
             }
             if !self.is_stored && self.record.is_late(self.context.settings.start_deadline) {
                 // It never began; the controller ends it as such.
-                return Driven::Dropped;
+                return self.dropped();
             }
             self.notice_silence();
             let step = match self.decide(stop).await {
@@ -238,11 +254,18 @@ impl Drive {
                 return Driven::Ended;
             }
             if stop.is_cancelled() && self.under_way.is_empty() {
-                return Driven::Dropped;
+                return self.dropped();
             }
             if !self.in_doubt {
                 self.wait(&step.waiting_on, step.wake_at, stop).await;
             }
+        }
+    }
+
+    fn dropped(&self) -> Driven {
+        match self.is_stored {
+            true => Driven::Dropped,
+            false => Driven::NotBegun,
         }
     }
 
@@ -286,6 +309,7 @@ impl Drive {
             self.look(asked, now);
             while self.under_way.is_looking() {
                 let notice = tokio::select! {
+                    biased;
                     notice = self.under_way.next() => notice,
                     () = tokio::time::sleep_until(patience) => {
                         let mut step = self.ask(now, stop)?;
@@ -404,6 +428,7 @@ impl Drive {
                 }
             };
             tokio::select! {
+                biased;
                 notice = self.under_way.next() => {
                     self.heed(notice);
                     return;
@@ -448,6 +473,7 @@ impl Drive {
         let was_stopping = stop.is_cancelled();
         loop {
             tokio::select! {
+                biased;
                 () = leadership.begun() => {
                     // What happened meanwhile is not known.
                     self.in_doubt = true;
@@ -489,6 +515,7 @@ impl Drive {
         self.backoff = (self.backoff * 2).min(BACKOFF.1);
         loop {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep_until(until) => return,
                 notice = self.under_way.next() => self.heed(notice),
                 () = stop.cancelled(), if self.under_way.is_idle() => {

@@ -8,7 +8,7 @@ use drplan_api::{
 };
 use drplan_engine::{SnapshotError, action_indices, action_status};
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     clock,
@@ -123,6 +123,8 @@ pub async fn claim(
     doubt_running_effects(&mut status);
     status.epoch = Some(context.leadership.epoch_after(status.epoch.as_ref()));
     fault::point("before-claim").await;
+    // It proves what held when it was asked for.
+    let asked = Instant::now();
     let meta = context
         .stores
         .executions
@@ -156,6 +158,7 @@ pub async fn claim(
         kept,
         place,
         cards,
+        asked,
     ))))
 }
 
@@ -163,9 +166,8 @@ pub async fn claim(
 fn doubt_running_effects(status: &mut DRPlanExecutionStatus) {
     let now = clock::now();
     for at in action_indices(status) {
-        let in_flight = action_status(status, at).is_some_and(|action| {
-            action.phase == StepPhase::Running && action.attempt_time.is_none_or(|time| time <= now)
-        });
+        let in_flight = action_status(status, at)
+            .is_some_and(|action| action.phase == StepPhase::Running && action.may_have_been_sent(now));
         if in_flight {
             let stage = &mut status.stage_statuses[at.stage];
             stage.workflow_executions[at.workflow].action_statuses[at.action].effect_possible = true;

@@ -85,12 +85,17 @@ pub async fn start(
     while !stop.is_cancelled() && context.leadership.leads() {
         cards.mark_unchanged();
         starting.turn = tokio::select! {
+            biased;
             turn = context.turns.begin() => Some(turn),
             () = stop.cancelled() => break,
         };
         let pause = match starting.look(key, uid).await {
             Ok(None) => return Begun::Over(None),
-            Ok(Some((record, Look::Over))) => return Begun::Over(record.meta.resource_version),
+            // What another process began may be this one's to claim.
+            Ok(Some((record, Look::Over))) => {
+                let rests = !matches!(record.status, Recorded::Started(_));
+                return Begun::Over(record.meta.resource_version.filter(|_| rests));
+            }
             Ok(Some((_, Look::Ready(drive)))) => return Begun::Ready(drive),
             Ok(Some((_, Look::Wait(pause)))) => pause,
             Ok(Some((record, decided))) => match starting.write(record, decided).await {
@@ -108,6 +113,7 @@ pub async fn start(
             }
         };
         tokio::select! {
+            biased;
             () = stop.cancelled() => {}
             () = context.leadership.ended() => {}
             _ = cards.changed() => {}

@@ -100,7 +100,7 @@ impl UnderWay {
     /// Nothing, in a process that takes up `status` at `now`: what runs in it may have been acted on.
     pub(super) fn new(status: &DRPlanExecutionStatus, now: Time) -> Self {
         let inherited = newest_intents(status)
-            .filter(|(_, action)| action.attempt_time.is_none_or(|time| time <= now))
+            .filter(|(_, action)| action.may_have_been_sent(now))
             .map(|(at, action)| (at, action.attempts));
         Self {
             commands: BTreeMap::new(),
@@ -264,10 +264,10 @@ impl UnderWay {
         place: Option<OwnedSemaphorePermit>,
         work: impl Future<Output = Arrival> + Send + 'static,
     ) -> Performing {
-        let work = tokio::spawn(work);
+        let work = tokio::spawn(fault::task(work));
         let task = work.abort_handle();
         let answer = self.arrivals.0.clone();
-        tokio::spawn(async move {
+        tokio::spawn(fault::task(async move {
             let arrival = match work.await {
                 Ok(arrival) => arrival,
                 Err(error) if error.is_panic() => Arrival::Panicked(error.to_string()),
@@ -278,7 +278,7 @@ impl UnderWay {
             let _ = answer.send((at, arrival));
             // After the answer: whoever of this run takes the place has heard of it, and one write holds both.
             drop(place);
-        });
+        }));
         Performing { kind, task }
     }
 

@@ -20,7 +20,7 @@ use super::{
     Leadership,
     ballot::{Ballot, JITTER, Timing, Turn, transitions},
 };
-use crate::store::StoreError;
+use crate::{clock, store::StoreError};
 
 /// How long giving the lease back may take. Without it the others wait until it runs out.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -84,6 +84,7 @@ impl Candidate {
                 }
             };
             tokio::select! {
+                biased;
                 () = resign.cancelled() => break,
                 () = ends => self.lose("it could not be renewed in time"),
                 () = sleep_until(due) => due = Instant::now() + self.try_once().await,
@@ -221,5 +222,5 @@ impl Candidate {
 }
 
 fn wall() -> MicroTime {
-    MicroTime(Timestamp::now())
+    MicroTime(Timestamp::from_millisecond(clock::now().as_millis()).unwrap_or_default())
 }

@@ -166,7 +166,7 @@ async fn at_the_deadline_exactly_what_was_read_is_deleted() {
         ("DELETE jobs/migrate", ok(deleting(running("u1")))),
     ]);
     let late = failure(
-        await_end(&script, wall_now().plus_millis(9000)).await,
+        await_end(&script, clock::now().plus_millis(9000)).await,
         FailureKind::JobTimedOut,
     );
     assert_eq!(

@@ -89,7 +89,7 @@ async fn a_namesake_that_does_not_go_in_time_is_named_with_its_finalizers() {
         ("GET jobs/migrate", other()),
         ("GET jobs/migrate", other()),
     ]);
-    let outcome = create(&script, wall_now().plus_millis(500)).await;
+    let outcome = create(&script, clock::now().plus_millis(500)).await;
     let failure = failure(outcome, FailureKind::AlreadyExists);
     let expect = "Job shop/migrate exists and is still being deleted (finalizers: foregroundDeletion)";
     assert_eq!(failure.message, expect);

@@ -43,7 +43,7 @@ async fn an_object_that_exists_and_may_not_be_read_may_be_ours() {
 async fn after_its_deadline_an_object_is_found_and_not_created() {
     let late = || match create() {
         ObjectCommand::Write(write) => ObjectCommand::Write(ObjectWrite {
-            deadline: wall_now(),
+            deadline: clock::now(),
             ..write
         }),
         other @ (ObjectCommand::Look(_) | ObjectCommand::Delete(_)) => other,
@@ -180,7 +180,7 @@ async fn reads_outlast_an_api_server_that_does_not_answer_until_the_deadline() {
             target: target("ConfigMap"),
             await_gone: false,
             lists: Vec::new(),
-            deadline: wall_now().plus_millis(60_000),
+            deadline: clock::now().plus_millis(60_000),
         })
     };
     let script = Script::bare([
@@ -213,7 +213,7 @@ async fn a_kind_whose_path_is_gone_is_asked_for_again() {
         target: target("ConfigMap"),
         await_gone: false,
         lists: Vec::new(),
-        deadline: wall_now().plus_millis(60_000),
+        deadline: clock::now().plus_millis(60_000),
     });
     let looked = async || {
         performer

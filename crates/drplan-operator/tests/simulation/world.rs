@@ -1,0 +1,455 @@
+//! The world that operators, people and sites share.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use drplan_api::Time;
+use drplan_operator::fault::Process;
+use serde_json::{Value, json};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    api::{Answer, Change, Key, Kind, Request, Store, field, text},
+    dice::Dice,
+    plan::{NAMESPACE, PLAN},
+    process::Life,
+    rules::Rules,
+    scenario::{Blind, Fates, Fault, Ill, Scenario},
+};
+
+/// Where every world begins: 2026-01-30T10:00:00Z.
+pub(crate) const BEGIN_MILLIS: i64 = 1_769_767_200_000;
+
+/// A world. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct World {
+    inner: Arc<Mutex<Inner>>,
+    pub(crate) scenario: Arc<Scenario>,
+    pub(crate) changed: Arc<Notify>,
+    began: Instant,
+}
+
+struct Inner {
+    store: Store,
+    rules: Rules,
+    /// What happened, if that is wanted.
+    story: Option<Vec<String>>,
+    violation: Option<String>,
+    requests: u64,
+    events: u64,
+    /// Until when an operator is cut off.
+    cuts: BTreeMap<usize, Instant>,
+    /// Wishes that are not fulfilled.
+    wishes: usize,
+    /// Arrivals at sites, by key.
+    arrivals: BTreeMap<String, u64>,
+    /// The first process of each operator.
+    first: Vec<Process>,
+}
+
+/// How a world ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Outcome {
+    /// Executions and their actions, Jobs, objects.
+    pub(crate) ended: Vec<String>,
+    /// Calls at sites, by key.
+    pub(crate) arrivals: BTreeMap<String, u64>,
+}
+
+/// How a request travels.
+pub(crate) struct Passage {
+    pub(crate) nth: u64,
+    pub(crate) to: Duration,
+    pub(crate) back: Duration,
+    pub(crate) ill: Option<Ill>,
+}
+
+impl World {
+    pub(crate) fn new(scenario: Arc<Scenario>, tells: bool) -> Self {
+        let inner = Inner {
+            store: Store::default(),
+            rules: Rules::new(Arc::clone(&scenario)),
+            story: tells.then(Vec::new),
+            violation: None,
+            requests: 0,
+            events: 0,
+            cuts: BTreeMap::new(),
+            wishes: scenario.wishes.len(),
+            arrivals: BTreeMap::new(),
+            first: Vec::new(),
+        };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+            scenario,
+            changed: Arc::new(Notify::new()),
+            began: Instant::now(),
+        }
+    }
+
+    /// Milliseconds since it began.
+    pub(crate) fn millis(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap()
+    }
+
+    /// When it will be this many milliseconds old.
+    pub(crate) fn at(&self, millis: u64) -> Instant {
+        self.began + Duration::from_millis(millis)
+    }
+
+    /// Now, as the API server has it.
+    pub(crate) fn time(&self) -> Time {
+        Time::from_millis(BEGIN_MILLIS + i64::try_from(self.millis()).unwrap())
+    }
+
+    /// Notes what happened.
+    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
+        let millis = self.millis();
+        if let Some(story) = &mut self.lock().story {
+            story.push(format!("{:>8.3}s  {}", millis as f64 / 1000.0, what()));
+        }
+    }
+
+    pub(crate) fn story(&self) -> Vec<String> {
+        self.lock().story.clone().unwrap_or_default()
+    }
+
+    /// Notes that a rule is broken; the first counts.
+    pub(crate) fn violate(&self, what: String) {
+        self.tell(|| format!("BROKEN: {what}"));
+        self.lock().violation.get_or_insert(what);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn violation(&self) -> Option<String> {
+        self.lock().violation.clone()
+    }
+
+    /// Sends a request off: how it travels.
+    pub(crate) fn passage(&self) -> Passage {
+        let nth = {
+            let mut inner = self.lock();
+            inner.requests += 1;
+            inner.requests
+        };
+        let mut dice = Dice::of(self.scenario.seed, &[2, nth]);
+        let mut time = || match (self.scenario.latency, dice.below(100)) {
+            (false, _) | (true, 0..75) => 0,
+            (true, 75..94) => 1 + dice.below(4),
+            (true, 94..99) => 5 + dice.below(60),
+            (true, _) => 100 + dice.below(500),
+        };
+        let ill = self.scenario.faults.iter().find_map(|fault| match fault {
+            Fault::Request { nth: at, how } if *at == nth => Some(*how),
+            _ => None,
+        });
+        Passage {
+            nth,
+            to: Duration::from_millis(time()),
+            back: Duration::from_millis(time()),
+            ill,
+        }
+    }
+
+    /// How the next event of a watch goes wrong.
+    pub(crate) fn next_event(&self, operator: usize) -> (Option<Blind>, Duration) {
+        let nth = {
+            let mut inner = self.lock();
+            inner.events += 1;
+            inner.events
+        };
+        let blind = self.scenario.faults.iter().find_map(|fault| match fault {
+            Fault::Watch { nth: at, how } if *at == nth => Some(*how),
+            _ => None,
+        });
+        let mut dice = Dice::of(self.scenario.seed, &[3, nth]);
+        let late = match (self.scenario.latency, dice.below(100)) {
+            (false, _) | (true, 0..80) => 0,
+            (true, 80..98) => 1 + dice.below(8),
+            (true, _) => 20 + dice.below(2000),
+        };
+        let stale = self.scenario.stale.filter(|(of, _)| *of == operator);
+        (
+            blind,
+            Duration::from_millis(stale.map_or(late, |(_, millis)| millis)),
+        )
+    }
+
+    /// Cuts an operator off until then.
+    pub(crate) fn cut(&self, operator: usize, until: Instant) {
+        self.lock().cuts.insert(operator, until);
+    }
+
+    /// Until when an operator is cut off, if it is.
+    pub(crate) fn cut_until(&self, operator: usize) -> Option<Instant> {
+        let until = self.lock().cuts.get(&operator).copied();
+        until.filter(|until| *until > Instant::now())
+    }
+
+    /// A request of a process leaves it.
+    pub(crate) fn sent(&self, life: &Life, request: &Request) {
+        let broken = self.lock().rules.sent(&life.name, request);
+        if let Some(broken) = broken {
+            self.violate(broken);
+        }
+    }
+
+    /// The API server answers a request of a process.
+    pub(crate) fn answer(&self, by: &str, request: &Request) -> Answer {
+        let now = self.time().to_string();
+        let mut answer = self.lock().store.answer(request, &now);
+        self.took(by, &answer.changes);
+        if request.kind == Kind::Execution
+            && answer.code == 200
+            && self.lock().rules.acts_on(by, &request.name)
+        {
+            answer.proves = Some(request.name.clone());
+        }
+        answer
+    }
+
+    /// A process has learnt that it acted on an execution when it asked.
+    pub(crate) fn proved(&self, by: &str, execution: &str, asked: Instant) {
+        self.lock().rules.proved(by, execution, asked);
+    }
+
+    /// Somebody writes at the API server.
+    pub(crate) fn act(&self, by: &str, write: impl FnOnce(&mut Store, &str) -> Vec<Change>) {
+        let now = self.time().to_string();
+        let changes = write(&mut self.lock().store, &now);
+        self.took(by, &changes);
+    }
+
+    /// Reads at the API server.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Store) -> T) -> T {
+        read(&self.lock().store)
+    }
+
+    /// What follows from writes.
+    fn took(&self, by: &str, changes: &[Change]) {
+        for change in changes {
+            let broken = {
+                let inner = &mut *self.lock();
+                inner.rules.wrote(by, change, &inner.store)
+            };
+            self.tell(|| crate::story::of_change(by, change));
+            if let Some(broken) = broken {
+                self.violate(broken);
+            }
+            if change.key.0 == Kind::Job {
+                crate::jobs::follow(self, change);
+            }
+        }
+        if !changes.is_empty() {
+            self.changed.notify_one();
+        }
+    }
+
+    /// A call leaves a process.
+    pub(crate) fn called(&self, by: &str, key: &str) {
+        let broken = self.lock().rules.called(by, key);
+        if let Some(broken) = broken {
+            self.violate(broken);
+        }
+    }
+
+    /// A call arrives at a site. How many with this key were there before.
+    pub(crate) fn arrived(&self, key: &str) -> u64 {
+        let inner = &mut *self.lock();
+        inner.rules.arrived(key);
+        let count = inner.arrivals.entry(key.to_owned()).or_default();
+        *count += 1;
+        *count - 1
+    }
+
+    /// How many arrivals there were with this key.
+    pub(crate) fn arrivals(&self, key: &str) -> u64 {
+        self.lock().arrivals.get(key).copied().unwrap_or(0)
+    }
+
+    /// A site tells that it did what a call asked for.
+    pub(crate) fn did(&self, key: &str) {
+        self.lock().rules.did(key);
+    }
+
+    /// The first process of an operator begins.
+    pub(crate) fn was_born(&self, process: &Process) {
+        self.lock().first.push(process.clone());
+    }
+
+    /// How often the first process of the first operator passed each point.
+    pub(crate) fn passed(&self) -> BTreeMap<String, u64> {
+        let inner = self.lock();
+        inner.first.first().map(Process::passed).unwrap_or_default()
+    }
+
+    /// How it ended, as far as people and sites can tell.
+    pub(crate) fn outcome(&self) -> Outcome {
+        let inner = self.lock();
+        Outcome {
+            ended: inner.rules.outcome(&inner.store),
+            arrivals: inner.arrivals.clone(),
+        }
+    }
+
+    /// A wish is fulfilled, or of no use.
+    pub(crate) fn wish_over(&self) {
+        self.lock().wishes -= 1;
+        self.changed.notify_one();
+    }
+
+    /// Whether nothing is left to do.
+    pub(crate) fn is_calm(&self) -> bool {
+        let inner = self.lock();
+        if inner.wishes > 0 || self.millis() < self.scenario.calm_from() {
+            return false;
+        }
+        let held = |object: &Value| {
+            !field(object, "/metadata/finalizers")
+                .as_array()
+                .is_none_or(Vec::is_empty)
+        };
+        let mut executions = inner.store.of(Kind::Execution);
+        let mut plans = inner.store.of(Kind::Plan);
+        executions.all(|(_, execution)| is_terminal(execution) && !held(execution))
+            && plans.all(|(_, plan)| !held(plan) && field(plan, "/status/currentExecution").is_null())
+    }
+
+    /// What is wrong with how it ended.
+    pub(crate) fn check_end(&self) {
+        let broken = {
+            let inner = self.lock();
+            inner.rules.ended(&inner.store)
+        };
+        if let Some(broken) = broken {
+            self.violate(broken);
+        }
+    }
+
+    /// What is not over, for people.
+    pub(crate) fn rest(&self) -> String {
+        let inner = self.lock();
+        let mut left: Vec<String> = inner
+            .store
+            .of(Kind::Execution)
+            .filter(|(_, execution)| !is_terminal(execution) || has_finalizers(execution))
+            .map(|(key, execution)| {
+                format!(
+                    "{} is {} ({}), finalizers {}",
+                    key.2,
+                    text(execution, "/status/phase"),
+                    text(execution, "/status/message"),
+                    field(execution, "/metadata/finalizers")
+                )
+            })
+            .collect();
+        for (_, plan) in inner.store.of(Kind::Plan) {
+            left.push(format!(
+                "the plan's lock is {}, its finalizers {}",
+                field(plan, "/status/currentExecution"),
+                field(plan, "/metadata/finalizers")
+            ));
+        }
+        if inner.wishes > 0 {
+            left.push(format!("{} wishes are open", inner.wishes));
+        }
+        left.join("; ")
+    }
+
+    /// Numbers for who wonders what is played.
+    pub(crate) fn figures(&self) -> (u64, u64, [u64; 6]) {
+        let inner = self.lock();
+        (inner.requests, inner.store.version(), inner.rules.figures)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What stands there before anybody comes.
+    pub(crate) fn furnish(&self) {
+        let mut objects = self.scenario.plan.written_workflows();
+        objects.push(self.scenario.plan.written());
+        objects.push(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}));
+        let mut dice = Dice::of(self.scenario.seed, &[5]);
+        for (kind, api_version) in [
+            ("ConfigMap", "v1"),
+            ("Subscription", "apps.clusternet.io/v1alpha1"),
+            ("Localization", "apps.clusternet.io/v1alpha1"),
+        ] {
+            if dice.percent(50) || self.scenario.fates != Fates::Random {
+                objects.push(json!({
+                    "apiVersion": api_version, "kind": kind, "data": {"by": "somebody"},
+                    "metadata": {"name": "shared0", "namespace": NAMESPACE},
+                }));
+            }
+        }
+        for object in objects {
+            self.create("author", object);
+        }
+    }
+
+    /// Somebody creates `object`.
+    pub(crate) fn create(&self, by: &str, mut object: Value) {
+        self.act(by, |store, now| {
+            let kind = Kind::ALL.iter().find(|(_, _, _, name)| object["kind"] == *name);
+            let kind = kind.unwrap().0;
+            let name = text(&object, "/metadata/name").to_owned();
+            let namespace = text(&object, "/metadata/namespace").to_owned();
+            let uid = store.new_uid();
+            let meta = &mut object["metadata"];
+            meta["uid"] = json!(uid);
+            meta["creationTimestamp"] = json!(now);
+            meta["generation"] = json!(1);
+            store.hold(&(kind, namespace.clone(), name.clone()), by, &mut object);
+            store
+                .write(&(kind, namespace, name), object)
+                .into_iter()
+                .collect()
+        });
+    }
+
+    /// Somebody edits an object, if it is there.
+    pub(crate) fn edit(&self, by: &str, key: &Key, edit: impl FnOnce(&mut Value)) {
+        self.act(by, |store, _| {
+            let Some(stored) = store.get(key) else {
+                return Vec::new();
+            };
+            let mut object = (*stored.value).clone();
+            edit(&mut object);
+            store.write(key, object).into_iter().collect()
+        });
+    }
+}
+
+/// The plan's key.
+pub(crate) fn plan_key() -> Key {
+    (Kind::Plan, NAMESPACE.to_owned(), PLAN.to_owned())
+}
+
+/// An execution's key.
+pub(crate) fn execution_key(name: &str) -> Key {
+    (Kind::Execution, NAMESPACE.to_owned(), name.to_owned())
+}
+
+pub(crate) fn is_terminal(execution: &Value) -> bool {
+    ["Succeeded", "Failed", "Cancelled"].contains(&text(execution, "/status/phase"))
+}
+
+fn has_finalizers(object: &Value) -> bool {
+    field(object, "/metadata/finalizers")
+        .as_array()
+        .is_some_and(|list| !list.is_empty())
+}
+
+/// Waits, if there is anything to wait for.
+pub(crate) async fn pass(time: Duration) {
+    if !time.is_zero() {
+        sleep(time).await;
+    }
+}

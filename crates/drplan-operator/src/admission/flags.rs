@@ -16,8 +16,8 @@ pub struct WebhookFlags {
     /// Serve admission webhooks here, and register them; without it there is no admission
     ///
     /// The operator then makes a ValidatingWebhookConfiguration, a MutatingWebhookConfiguration and a
-    /// ValidatingAdmissionPolicy with its binding, and heals them. They go with
-    /// --webhook-owner, and without it they stay when the operator ends: delete them before you run it without this flag, with
+    /// ValidatingAdmissionPolicy with its binding, and heals them. They go with --webhook-owner, and without it they stay
+    /// when the operator ends: delete them before you run it without this flag, with
     /// `kubectl delete -l app.kubernetes.io/managed-by=drplan-operator validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings`.
     #[arg(
         long = "webhook-bind",

@@ -167,7 +167,7 @@ pub struct DRPlanExecutionStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stage_statuses: Vec<StageStatus>,
     /// The same as in stageStatuses, for a plan of one workflow with at most 50 actions. Until the run has ended, names
-    /// and phases, and the rest only of what failed.
+    /// and phases of what is no longer pending, and the rest only of what failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub action_statuses: Vec<ActionStatus>,
     /// What the actions in actionStatuses brought forth, once the run has ended.

@@ -186,8 +186,8 @@ pub fn derive(status: &mut DRPlanExecutionStatus, now: Time) {
     flatten(status);
 }
 
-/// Fills the lists of the single workflow's actions: names and phases while it runs, since each write carries them beside
-/// the full record, and all of it at the end; of what failed all of it at once.
+/// Fills the lists of the single workflow's actions: while it runs names and phases of what has begun, since each write
+/// carries them beside the full record, and all of it at the end; of what failed all of it at once.
 fn flatten(status: &mut DRPlanExecutionStatus) {
     let actions: &[ActionStatus] = match status.stage_statuses.as_slice() {
         [stage] => match stage.workflow_executions.as_slice() {
@@ -208,7 +208,10 @@ fn flatten(status: &mut DRPlanExecutionStatus) {
             ..ActionStatus::default()
         },
     };
-    status.action_statuses = actions.iter().map(short).collect();
+    let shown = actions
+        .iter()
+        .filter(|action| has_ended || action.phase != StepPhase::Pending);
+    status.action_statuses = shown.map(short).collect();
     let with_outputs = actions
         .iter()
         .filter(|action| has_ended && !action.outputs.is_empty());

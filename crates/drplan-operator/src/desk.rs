@@ -24,6 +24,7 @@ use crate::{
     raw::{Glance, Raw},
     record::{annotation, finalizers, has_finalizer},
     store::{StoreError, bounded},
+    watch,
 };
 
 /// Runs kept in a plan's history.
@@ -309,8 +310,14 @@ pub struct End {
 pub async fn release(context: &Context, end: &End) -> Result<(), StoreError> {
     let key = end.run.plan_key();
     let _writing = context.plan_locks.hold(&key).await;
+    // Its lock was taken long ago, so what the watch brought is most likely what is stored; a write shows it.
+    let mut found = context
+        .index
+        .plan(&key)
+        .filter(|entry| is_held_by(entry, &end.run));
     for _ in 0..CONFLICTS_MAX {
-        match try_release(context, end).await {
+        let found = found.take().map(|entry| (*entry).clone());
+        match try_release(context, end, found).await {
             Err(StoreError::Conflict) => {}
             Err(StoreError::Gone) => return Ok(()),
             answer => return answer,
@@ -319,33 +326,50 @@ pub async fn release(context: &Context, end: &End) -> Result<(), StoreError> {
     Err(StoreError::Conflict)
 }
 
-async fn try_release(context: &Context, end: &End) -> Result<(), StoreError> {
-    let Some(plan) = context
-        .stores
-        .plans
-        .get(&end.run.namespace, &end.run.plan)
-        .await?
-    else {
-        return Ok(());
+/// Whether `run` has the plan's lock, as far as was seen.
+fn is_held_by(plan: &PlanEntry, run: &Run) -> bool {
+    let current = plan
+        .status
+        .as_ref()
+        .ok()
+        .and_then(|status| status.current_execution.as_ref());
+    current.is_some_and(|current| current.uid == run.uid)
+}
+
+async fn try_release(context: &Context, end: &End, found: Option<PlanEntry>) -> Result<(), StoreError> {
+    let mut entry = match found {
+        Some(entry) => entry,
+        None => match context
+            .stores
+            .plans
+            .get(&end.run.namespace, &end.run.plan)
+            .await?
+        {
+            Some(plan) => PlanEntry::of(plan),
+            None => return Ok(()),
+        },
     };
-    let entry = PlanEntry::of(plan);
-    let mut meta = entry.meta;
-    let Ok(mut status) = entry.status else {
+    let Ok(status) = &mut entry.status else {
         return Ok(());
     };
     let before = status.clone();
-    enter_end(&mut status, end);
-    if status != before {
-        meta = context.stores.plans.put_status(&meta, &status).await?;
+    enter_end(status, end);
+    if *status != before {
+        entry.meta = context.stores.plans.put_status(&entry.meta, status).await?;
     }
     // Here and not below: a look at a plan whose lock is being taken would try the same on a version that is gone.
     fault::point("before-plan-unfinalized").await;
-    drop_finalizer(context, &meta, &status).await?;
+    if let Some(meta) = drop_finalizer(context, &entry.meta, status).await? {
+        entry.meta = meta;
+    }
     fault::point("after-plan-unfinalized").await;
+    // The look that follows from it finds the plan as it is now, and nothing left to do.
+    entry.meta.managed_fields = None;
+    watch::plan_seen(context, entry);
     Ok(())
 }
 
-/// Takes our finalizer off a plan without lock.
+/// Takes our finalizer off a plan without lock. The metadata that follow, if it had it.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -353,12 +377,12 @@ pub async fn drop_finalizer(
     context: &Context,
     meta: &ObjectMeta,
     status: &DRPlanStatus,
-) -> Result<(), StoreError> {
-    if status.current_execution.is_none() && has_finalizer(meta) {
-        let patch = json!({"finalizers": finalizers(meta, false)});
-        context.stores.plans.merge_metadata(meta, patch).await?;
+) -> Result<Option<ObjectMeta>, StoreError> {
+    if status.current_execution.is_some() || !has_finalizer(meta) {
+        return Ok(None);
     }
-    Ok(())
+    let patch = json!({"finalizers": finalizers(meta, false)});
+    context.stores.plans.merge_metadata(meta, patch).await.map(Some)
 }
 
 /// Records the end of a run in `status`, if the run is its current one or in its history as running.

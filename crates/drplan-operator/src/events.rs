@@ -31,8 +31,9 @@ const POSTS_AT_ONCE: usize = 8;
 /// Posts under way while runs write.
 const POSTS_BESIDE_WRITES: usize = 1;
 /// How long none is posted while runs wait for their turn to write: an API server stores few events in the time of a
-/// status write, and an action follows from that write alone. It is what 500 runs of 20 actions take at once.
-const YIELD_AT_MOST: Duration = Duration::from_secs(30);
+/// status write, and an action follows from that write alone. It is what 500 runs of 20 actions take at once, with some
+/// to spare on a slower machine.
+const YIELD_AT_MOST: Duration = Duration::from_secs(45);
 /// Between two looks at whether they still wait.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// The API server's limit for the message of an event.

@@ -50,7 +50,8 @@ struct Running {
     /// acted on them then.
     claimable: BTreeMap<String, Option<String>>,
     /// By UID: executions that had not begun when this process did, which leads without an election. A write of the
-    /// process before it may have been on its way then, and be seen later: then these are its to claim as well.
+    /// process before it may have been on its way then, and be seen later: then these are its to claim as well, until it
+    /// has changed them itself, which that write does not survive.
     unbegun: BTreeSet<String>,
     /// The version on which a task found nothing that it may do: it is not looked at again before it changes.
     rested: BTreeMap<Key, String>,
@@ -131,7 +132,10 @@ impl Executions {
                     self.spawn(key.clone(), uid, card, Kind::Claim { from });
                 }
             }
-            Some(_) | None => self.spawn(key.clone(), uid, card, Kind::Start),
+            Some(_) | None => {
+                let is_inherited = self.lock().unbegun.contains(&uid);
+                self.spawn(key.clone(), uid, card, Kind::Start { is_inherited });
+            }
         }
         Ok(())
     }
@@ -215,8 +219,10 @@ impl Executions {
                 }
                 Ok(Ok(Acted::Done(done))) => {
                     let mut running = this.lock();
-                    if done.claimed {
+                    if done.is_claimed {
                         running.claimable.remove(&uid);
+                    }
+                    if done.is_fenced {
                         running.unbegun.remove(&uid);
                     }
                     if let Some(version) = done.rested {
@@ -323,7 +329,7 @@ impl Executions {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
-    Start,
+    Start { is_inherited: bool },
     Claim { from: Option<String> },
 }
 
@@ -340,7 +346,9 @@ enum Acted {
 #[derive(Debug)]
 struct Done {
     /// Whether what there was to claim is claimed, or not to be had.
-    claimed: bool,
+    is_claimed: bool,
+    /// Whether no write of the process before this one can succeed any more.
+    is_fenced: bool,
     /// The version on which it found nothing that it may do.
     rested: Option<String>,
 }
@@ -354,12 +362,13 @@ async fn act(
     stop: CancellationToken,
     kind: Kind,
 ) -> Result<Acted, StoreError> {
-    let drive = match kind {
-        Kind::Start => match start(&context, &key, &uid, cards, &stop).await {
-            Begun::Ready(drive) => drive,
-            Begun::Over(rested) => {
+    let (drive, is_claimed) = match kind {
+        Kind::Start { is_inherited } => match start(&context, &key, &uid, cards, &stop, is_inherited).await {
+            Begun::Ready(drive) => (drive, false),
+            Begun::Over { rested, is_fenced } => {
                 return Ok(Acted::Done(Done {
-                    claimed: false,
+                    is_claimed: false,
+                    is_fenced,
                     rested,
                 }));
             }
@@ -369,10 +378,11 @@ async fn act(
             let claimed = claim(&context, &key, &uid, from.as_deref(), cards).await?;
             drop(turn);
             match claimed {
-                Claimed::Ours(drive) => drive,
+                Claimed::Ours(drive) => (drive, true),
                 Claimed::Not(rested) => {
                     return Ok(Acted::Done(Done {
-                        claimed: true,
+                        is_claimed: true,
+                        is_fenced: true,
                         rested,
                     }));
                 }
@@ -381,11 +391,8 @@ async fn act(
     };
     Ok(match drive.drive(&stop).await {
         Driven::Ended | Driven::Dropped => Acted::Done(Done {
-            claimed: true,
-            rested: None,
-        }),
-        Driven::NotBegun => Acted::Done(Done {
-            claimed: false,
+            is_claimed,
+            is_fenced: true,
             rested: None,
         }),
         Driven::Broke(why) => Acted::Broke(why),

@@ -22,6 +22,11 @@ use drplan_operator::{
     turns::Turns,
 };
 
+// With musl's own allocator, malloc and free take a third of the operator's time while 100 plans run.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     match Options::read().command {
         Command::Crds => exit_code(print_crds(), |error| {
@@ -51,7 +56,9 @@ fn print_crds() -> anyhow::Result<()> {
         .context("failed to print the CRDs")
 }
 
-#[tokio::main]
+// One thread: what the operator does is waiting, and with two of them a fifth of its time goes to waking and locking each
+// other. The longest piece of work is compiling the largest plan, which is far below every timeout.
+#[tokio::main(flavor = "current_thread")]
 async fn run(options: &RunOptions) -> anyhow::Result<()> {
     logging::init(options.log_level)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting");

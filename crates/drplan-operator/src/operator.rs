@@ -137,7 +137,8 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
     }
 }
 
-fn context(
+/// What every part shares; the watch of Jobs has begun.
+pub fn context(
     options: &RunOptions,
     leadership: Leadership,
     (client, contact, http): (Client, Contact, HttpCaller),

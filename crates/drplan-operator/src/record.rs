@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use drplan_api::{
-    DRPlanExecution, DRPlanExecutionStatus, Problem, Problems, Time,
+    DRPlanExecution, DRPlanExecutionStatus, Problem, ProblemKind, Problems, Time,
     canonical::Request,
     decode, labels,
     problem::without_controls,
@@ -220,6 +220,13 @@ pub fn execution_labels(plan: &str, operation: &str) -> BTreeMap<&'static str, S
     ])
 }
 
+/// Whether a status has what the first write of a run brings, whatever its phase says.
+fn has_begun(status: &Value) -> bool {
+    let has = |field: &str| status.get(field).is_some_and(|value| !value.is_null());
+    let stages = status.get("stageStatuses").and_then(Value::as_array);
+    ["startTime", "epoch", "snapshot"].into_iter().any(has) || stages.is_some_and(|stages| !stages.is_empty())
+}
+
 /// Reads a status: the format first, and nothing else of one that is unknown.
 fn read_status(status: Value) -> Recorded {
     let format = status.get("formatVersion").and_then(Value::as_u64);
@@ -229,10 +236,12 @@ fn read_status(status: Value) -> Recorded {
     if status.is_null() {
         return Recorded::NotStarted(Box::default());
     }
+    let has_begun = has_begun(&status);
     let progress = match status.get("phase") {
-        None if status.get("startTime").is_none() => Progress::NotStarted,
-        None => Progress::Started,
+        None if has_begun => Progress::Started,
+        None => Progress::NotStarted,
         Some(phase) => match phase.as_str() {
+            Some("Pending") if has_begun => Progress::Started,
             Some("Pending") => Progress::NotStarted,
             Some("Succeeded" | "Failed" | "Cancelled") => Progress::Ended,
             Some("Unknown") => Progress::Unknown,
@@ -240,6 +249,17 @@ fn read_status(status: Value) -> Recorded {
         },
     };
     match decode::<DRPlanExecutionStatus>(status) {
+        Ok(status) if status.phase == ExecutionPhase::Pending && has_begun => Recorded::Unreadable {
+            progress: Progress::Started,
+            problem: Box::new(Problem::error(
+                "status.phase",
+                ProblemKind::WrongShape {
+                    found: "that of a run that has not begun, beside what only one that has begun has"
+                        .to_owned(),
+                    expected: "Unknown to have it looked at".to_owned(),
+                },
+            )),
+        },
         Ok(status) if status.phase == ExecutionPhase::Pending => Recorded::NotStarted(Box::new(status)),
         Ok(status) => Recorded::Started(Box::new(status)),
         Err(mut problem) => {

@@ -70,12 +70,7 @@ impl Watched for Raw<DRPlan> {
     const PLURAL: &'static str = "drplans";
 
     fn seen(self, context: &Context) {
-        let entry = PlanEntry::of(self);
-        let key = entry.key();
-        if context.index.put_plan(entry) {
-            requeue_pending(context, &key);
-            context.queues.plans.push(key);
-        }
+        plan_seen(context, PlanEntry::of(self));
     }
 
     fn gone(key: &Key, context: &Context) {
@@ -112,6 +107,15 @@ impl Watched for Card {
 
     fn known(context: &Context) -> BTreeMap<Key, ObjectMeta> {
         context.index.execution_versions()
+    }
+}
+
+/// Takes in a plan and has it looked at, if what is known of it is older.
+pub fn plan_seen(context: &Context, entry: PlanEntry) {
+    let key = entry.key();
+    if context.index.put_plan(entry) {
+        requeue_pending(context, &key);
+        context.queues.plans.push(key);
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod admission;
 mod crowd;
+mod election;
 mod figures;
 mod objects;
 mod process;
@@ -62,8 +63,12 @@ pub async fn run() -> anyhow::Result<()> {
         control_plane.with_namespace("bench-admission", admitted).await?;
     }
     if wanted("restart") {
-        let control_plane = ControlPlane::start(Options::default().with_crds(crds)).await?;
+        let control_plane = ControlPlane::start(Options::default().with_crds(crds.clone())).await?;
         control_plane.with_namespace("bench-restart", restarted).await?;
+    }
+    if wanted("election") {
+        let control_plane = ControlPlane::start(Options::default().with_crds(crds)).await?;
+        control_plane.with_namespace("bench-election", elected).await?;
     }
     println!("\nmeasured in {} s", begun.elapsed().as_secs());
     Ok(())
@@ -192,5 +197,21 @@ async fn restarted(t: &TestNamespace) -> anyhow::Result<()> {
         megabytes(restart.usage.resident),
         restart.usage.cpu.as_secs_f64(),
     );
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what it is for")]
+async fn elected(t: &TestNamespace) -> anyhow::Result<()> {
+    let measured = election::election(t).await?;
+    println!("\n{}", head());
+    for (name, figures, most) in [
+        ("operator started -> ready", &measured.ready, 0.3),
+        ("leader killed -> the other goes on", &measured.killed, 20.0),
+        ("the same with short times", &measured.killed_fast, 5.0),
+        ("SIGTERM -> the other begins a run", &measured.given_way, 1.0),
+    ] {
+        let longest = figures.percentile(100).as_secs_f64();
+        println!("{}", row(name, &demanded("max", longest, most, " s"), figures));
+    }
     Ok(())
 }

@@ -45,6 +45,8 @@ pub struct Options {
     pub kwok: bool,
     /// How long a Job's pod takes to complete, in seconds, where its annotation says nothing: 0 unless set.
     pub pod_seconds: f64,
+    /// Whether there is an audit log. There is, unless switched off.
+    pub audit: bool,
     /// Whether the audit log holds what was sent and answered. Large, so only where a test is about that.
     pub audit_bodies: bool,
     /// Where Pods of a real node reach the API server. With it Pods have their ServiceAccount's token, and the node
@@ -62,6 +64,7 @@ impl Default for Options {
             scheduler: true,
             kwok: true,
             pod_seconds: 0.0,
+            audit: true,
             audit_bodies: false,
             node_address: None,
             apiserver_args: Vec::new(),

@@ -82,10 +82,8 @@ pub struct Drive {
 pub enum Driven {
     /// The run has ended and its end is entered, or will be by the controller.
     Ended,
-    /// This process no longer acts on it.
+    /// This process does not act on it, or no longer: another one does, or nobody yet.
     Dropped,
-    /// Nothing of it was stored by this process, which does not act on it: another one was faster, or its time is over.
-    NotBegun,
     /// It cannot go on, for this reason; a person must look.
     Broke(String),
 }
@@ -179,24 +177,24 @@ impl Drive {
             }
             if self.in_doubt && !self.read_again().await {
                 match self.in_doubt {
-                    true if stop.is_cancelled() && self.under_way.is_empty() => return self.dropped(),
+                    true if stop.is_cancelled() && self.under_way.is_empty() => return Driven::Dropped,
                     true => {
                         self.rest(stop).await;
                         continue;
                     }
-                    false => return self.dropped(),
+                    false => return Driven::Dropped,
                 }
             }
             if !self.context.leadership.leads() {
                 if self.cannot_wait_for_a_term(stop) {
-                    return self.dropped();
+                    return Driven::Dropped;
                 }
                 self.stand_by(stop).await;
                 continue;
             }
             if !self.is_stored && self.record.is_late(self.context.settings.start_deadline) {
                 // It never began; the controller ends it as such.
-                return self.dropped();
+                return Driven::Dropped;
             }
             self.notice_silence();
             let step = match self.decide(stop).await {
@@ -254,18 +252,11 @@ impl Drive {
                 return Driven::Ended;
             }
             if stop.is_cancelled() && self.under_way.is_empty() {
-                return self.dropped();
+                return Driven::Dropped;
             }
             if !self.in_doubt {
                 self.wait(&step.waiting_on, step.wake_at, stop).await;
             }
-        }
-    }
-
-    fn dropped(&self) -> Driven {
-        match self.is_stored {
-            true => Driven::Dropped,
-            false => Driven::NotBegun,
         }
     }
 

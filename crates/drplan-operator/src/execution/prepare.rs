@@ -2,12 +2,18 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use drplan_api::{canonical::Request, labels, problem::any_error, status::SnapshotRef};
-use drplan_engine::{Compiled, Kept, Run, Snapshot};
+use drplan_api::{
+    canonical::Request,
+    labels,
+    problem::any_error,
+    status::{FORMAT_VERSION, SnapshotRef},
+};
+use drplan_engine::{Compiled, Kept, Run, Snapshot, derive};
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
+    clock,
     desk::{self, LockAnswer},
     execution::{
         drive::Drive,
@@ -17,7 +23,7 @@ use crate::{
     },
     fault,
     index::PlanEntry,
-    record::{Record, execution_labels, finalizers},
+    record::{Record, Recorded, execution_labels, finalizers},
     reviews::{Reviewed, review},
     says,
     store::{StoreError, chain},
@@ -190,7 +196,8 @@ impl Starting {
             operation: request.operation.name().to_owned(),
             requested_by: record.who(labels::CREATED_BY, &self.context.settings),
         };
-        let mut plan = desk::hold(&self.context, &run, found).await;
+        let context = Arc::clone(&self.context);
+        let mut plan = desk::hold(&context, &run, found).await;
         let (record, ()) = tokio::join!(self.mark_started(record, request), plan.get_ready());
         let record = record?;
         let look = match plan.lock().await? {
@@ -231,13 +238,13 @@ impl Starting {
     }
 
     /// Writes on the execution under which UID it was started, its labels and the finalizer.
-    async fn mark_started(&self, record: &Record, request: &Request) -> Result<Record, StoreError> {
+    async fn mark_started(&mut self, record: &Record, request: &Request) -> Result<Record, StoreError> {
         let wanted = execution_labels(&request.plan, request.operation.name());
         if record.has_labels(&wanted)
             && record.has_finalizer()
             && record.annotation(labels::STARTED_UID).is_some()
         {
-            return Ok(record.clone());
+            return self.fence(record).await;
         }
         fault::point("before-metadata").await;
         let executions = &self.context.stores.executions;
@@ -251,6 +258,7 @@ impl Starting {
             });
             match executions.merge_metadata(&looked_at.meta, patch).await {
                 Ok(meta) => {
+                    self.is_fenced = true;
                     fault::point("after-metadata").await;
                     return Ok(Record { meta, ..looked_at });
                 }
@@ -269,5 +277,27 @@ impl Starting {
             looked_at = newer;
         }
         Err(StoreError::Conflict)
+    }
+
+    /// Changes an execution that another process has marked, and that is still its to begin if a write of its is on the
+    /// way: that one is refused from now on.
+    async fn fence(&mut self, record: &Record) -> Result<Record, StoreError> {
+        let Recorded::NotStarted(status) = &record.status else {
+            return Ok(record.clone());
+        };
+        if self.is_fenced {
+            return Ok(record.clone());
+        }
+        let mut status = status.clone();
+        status.format_version = Some(FORMAT_VERSION);
+        status.message = format!("taken up by process {}", self.context.leadership.process());
+        derive(&mut status, clock::now());
+        let executions = &self.context.stores.executions;
+        let meta = executions.put_status(&record.meta, &*status).await?;
+        self.is_fenced = true;
+        Ok(Record {
+            meta,
+            ..record.clone()
+        })
     }
 }

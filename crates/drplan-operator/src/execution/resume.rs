@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use drplan_api::{
-    DRPlanExecutionStatus, labels,
+    DRPlanExecutionStatus, Problem, labels,
     status::{ExecutionPhase, StepPhase},
 };
 use drplan_engine::{SnapshotError, action_indices, action_status};
@@ -56,28 +56,26 @@ pub async fn claim(
     let mut record = Record::of(raw);
     let mut status = match &record.status {
         Recorded::Started(status) if !status.phase.is_terminal() => (**status).clone(),
-        Recorded::Unreadable { .. } if record.is_deleting() => {
-            // Nobody can tell what it did; whoever deletes it has looked. Its plan's lock goes when it is gone.
-            let patch = json!({"finalizers": finalizers(&record.meta, false)});
-            context
-                .stores
-                .executions
-                .merge_metadata(&record.meta, patch)
-                .await?;
-            return Ok(Claimed::Not(None));
-        }
         Recorded::Unreadable {
             progress: Progress::Started,
             problem,
         } => {
-            let why = problem.to_string();
-            return Ok(Claimed::Not(mark_unreadable(context, &record, &why).await?));
+            return leave_unreadable(context, &record, problem)
+                .await
+                .map(Claimed::Not);
+        }
+        Recorded::Unreadable { problem, .. } if record.is_deleting() => {
+            return leave_unreadable(context, &record, problem)
+                .await
+                .map(Claimed::Not);
         }
         Recorded::UnsupportedFormat(format) => {
             unsupported::tell(context, &record, "status", *format);
             return Ok(Claimed::Not(record.meta.resource_version));
         }
-        Recorded::Started(_) | Recorded::NotStarted(_) | Recorded::Unreadable { .. } => {
+        // Its end is still to be entered with its plan, which another look does.
+        Recorded::Started(_) => return Ok(Claimed::Not(None)),
+        Recorded::NotStarted(_) | Recorded::Unreadable { .. } => {
             return Ok(Claimed::Not(record.meta.resource_version));
         }
     };
@@ -173,6 +171,26 @@ fn doubt_running_effects(status: &mut DRPlanExecutionStatus) {
             stage.workflow_executions[at.workflow].action_statuses[at.action].effect_possible = true;
         }
     }
+}
+
+/// What becomes of a run that has begun and whose status cannot be read: it is Unknown, or goes if it is being deleted.
+/// Returns the version that it has then, if another look at it would see the same.
+///
+/// # Errors
+/// [`StoreError`]; to be tried again.
+pub(super) async fn leave_unreadable(
+    context: &Context,
+    record: &Record,
+    problem: &Problem,
+) -> Result<Option<String>, StoreError> {
+    if record.is_deleting() {
+        // Nobody can tell what it did; whoever deletes it has looked. Its plan's lock goes when it is gone.
+        let patch = json!({"finalizers": finalizers(&record.meta, false)});
+        let executions = &context.stores.executions;
+        executions.merge_metadata(&record.meta, patch).await?;
+        return Ok(None);
+    }
+    mark_unreadable(context, record, &problem.to_string()).await
 }
 
 /// Makes a run Unknown whose status cannot be read, leaving the rest of it as it is for those who look. Returns the

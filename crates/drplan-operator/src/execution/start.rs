@@ -19,6 +19,7 @@ use crate::{
         drive::Drive,
         finish,
         judge::{Workflows, read_workflows},
+        resume::leave_unreadable,
         unsupported,
     },
     fault,
@@ -42,9 +43,13 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(10);
 pub enum Begun {
     /// It may: everything is stored but its first status.
     Ready(Box<Drive>),
-    /// It ended, or it is not this process's, or this process leads no longer; the version on which that was seen, if another look at it would see
-    /// the same.
-    Over(Option<String>),
+    /// It ended, or it is not this process's, or this process leads no longer.
+    Over {
+        /// The version on which that was seen, if another look at it would see the same.
+        rested: Option<String>,
+        /// Whether what another process stores of the run now cannot have been on its way when this one began.
+        is_fenced: bool,
+    },
 }
 
 /// What one look decided.
@@ -64,13 +69,15 @@ pub(super) enum Look {
     Pending(String),
 }
 
-/// Waits until the execution `key` with `uid` may begin, or ends it.
+/// Waits until the execution `key` with `uid` may begin, or ends it. It `is_inherited` where the process before this one
+/// may have sent the first status of its run, and that write may still be on its way.
 pub async fn start(
     context: &Arc<Context>,
     key: &Key,
     uid: &str,
     mut cards: watch::Receiver<Arc<Card>>,
     stop: &CancellationToken,
+    is_inherited: bool,
 ) -> Begun {
     let mut starting = Starting {
         context: Arc::clone(context),
@@ -79,6 +86,7 @@ pub async fn start(
         ahead: None,
         missing_since: None,
         lacking_since: None,
+        is_fenced: !is_inherited,
         cards: cards.clone(),
     };
     let mut backoff = BACKOFF.0;
@@ -90,16 +98,19 @@ pub async fn start(
             () = stop.cancelled() => break,
         };
         let pause = match starting.look(key, uid).await {
-            Ok(None) => return Begun::Over(None),
+            Ok(None) => break,
             // What another process began may be this one's to claim.
             Ok(Some((record, Look::Over))) => {
                 let rests = !matches!(record.status, Recorded::Started(_));
-                return Begun::Over(record.meta.resource_version.filter(|_| rests));
+                return Begun::Over {
+                    rested: record.meta.resource_version.filter(|_| rests),
+                    is_fenced: starting.is_fenced,
+                };
             }
             Ok(Some((_, Look::Ready(drive)))) => return Begun::Ready(drive),
             Ok(Some((_, Look::Wait(pause)))) => pause,
             Ok(Some((record, decided))) => match starting.write(record, decided).await {
-                Ok(true) => return Begun::Over(None),
+                Ok(true) => break,
                 Ok(false) => starting.patience(),
                 Err(error) => after(&error, &mut backoff),
             },
@@ -121,7 +132,10 @@ pub async fn start(
             permit = place => starting.place = permit,
         }
     }
-    Begun::Over(None)
+    Begun::Over {
+        rested: None,
+        is_fenced: starting.is_fenced,
+    }
 }
 
 fn after(error: &StoreError, backoff: &mut Duration) -> Duration {
@@ -152,6 +166,8 @@ pub(super) struct Starting {
     missing_since: Option<Instant>,
     /// Since when rights are known to be missing.
     pub(super) lacking_since: Option<Instant>,
+    /// Whether this process has changed the execution, or need not: every write of the one before it is refused then.
+    pub(super) is_fenced: bool,
     pub(super) cards: watch::Receiver<Arc<Card>>,
 }
 
@@ -206,6 +222,14 @@ impl Starting {
             }
             Recorded::UnsupportedFormat(format) => {
                 unsupported::tell(&self.context, record, "status", *format);
+                return Ok(Look::Over);
+            }
+            // Its phase says that it has not begun, or nothing, and the rest that it has.
+            Recorded::Unreadable {
+                progress: Progress::Started,
+                problem,
+            } => {
+                leave_unreadable(&self.context, record, problem).await?;
                 return Ok(Look::Over);
             }
             Recorded::Started(_) | Recorded::Unreadable { .. } => return Ok(Look::Over),

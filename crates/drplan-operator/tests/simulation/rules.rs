@@ -550,10 +550,12 @@ impl Rules {
             .collect();
         let run = self.runs.entry(uid.to_owned()).or_insert_with(|| Run {
             name: name.to_owned(),
-            reverts,
+            reverts: None,
             status: DRPlanExecutionStatus::default(),
             intents: BTreeSet::new(),
         });
+        // What it undoes is not written before it begins.
+        run.reverts = run.reverts.take().or(reverts);
         for (place, action) in actions(&after) {
             if action.phase != StepPhase::Running {
                 continue;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use drplan_api::{DRPlan, DRWorkflow};
 use futures::{TryStreamExt, stream};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
@@ -23,6 +24,8 @@ pub(super) const STORED: usize = 500;
 const JUDGED: usize = 300;
 /// Requests of the benchmark's own under way at once while it sets up.
 const SETTING_UP: usize = 16;
+/// The namespace where the shop's Jobs run. The benchmark's control plane is its own, so there is none yet.
+const SITE: &str = "production";
 const ECOMMERCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/ecommerce");
 
 /// The creation of the e-commerce plan.
@@ -39,10 +42,12 @@ pub(super) struct Admission {
 /// Stores 500 e-commerce plans, and measures the admission of another.
 pub(super) async fn admission(t: &TestNamespace) -> anyhow::Result<Admission> {
     let port = free_port()?;
+    let namespaces: Api<Namespace> = Api::all(t.client.clone());
+    let site: Namespace = serde_json::from_value(json!({"metadata": {"name": SITE}}))?;
+    namespaces.create(&PostParams::default(), &site).await?;
     let launch = t
         .operator_launch()?
-        // Where the shop's Jobs run.
-        .arg("--namespace=production")
+        .arg(format!("--namespace={SITE}"))
         .arg(format!("--webhook-bind=127.0.0.1:{port}"))
         .arg(format!("--webhook-url=https://127.0.0.1:{port}"))
         .arg(format!("--webhook-secret={}/webhook", t.name));

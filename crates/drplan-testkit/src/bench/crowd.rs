@@ -69,7 +69,12 @@ pub(super) struct Crowd {
 
 /// Runs the plans all at once, with a control plane and an operator of their own.
 pub(super) async fn crowd(wanted: Wanted, crds: &[String]) -> anyhow::Result<Crowd> {
-    let control_plane = ControlPlane::start(Options::default().with_crds(crds.iter().cloned())).await?;
+    let options = Options {
+        // Nobody reads it, and Kubernetes has none by itself. The API server encodes each object once more for it.
+        audit: false,
+        ..Options::default()
+    };
+    let control_plane = ControlPlane::start(options.with_crds(crds.iter().cloned())).await?;
     let measured = std::sync::Mutex::new(None);
     let run = async |t: &TestNamespace| {
         *measured.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(measure(t, wanted).await?);

@@ -120,10 +120,7 @@ impl<'a> Site<'a> {
                 &kubeconfig.to_string(),
             )?;
         }
-        site.write(
-            "audit-policy.yaml",
-            &audit_policy(options.audit_bodies).to_string(),
-        )?;
+        site.write("audit-policy.yaml", &audit_policy(options).to_string())?;
         site.write("pod.log", POD_LOG)?;
         site.write(
             "kwok.yaml",
@@ -256,9 +253,13 @@ fn stages(pod_seconds: f64) -> String {
     KWOK_STAGES.replace(NO_SECONDS, &NO_SECONDS.replace('0', &pod_seconds.to_string()))
 }
 
-/// Metadata, or all, of every finished request except those of the control plane itself.
-fn audit_policy(bodies: bool) -> serde_json::Value {
-    let level = if bodies { "RequestResponse" } else { "Metadata" };
+/// Metadata, or all, or nothing, of every finished request except those of the control plane itself.
+fn audit_policy(options: &Options) -> serde_json::Value {
+    let level = match (options.audit, options.audit_bodies) {
+        (true, true) => "RequestResponse",
+        (true, false) => "Metadata",
+        (false, _) => "None",
+    };
     json!({
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",

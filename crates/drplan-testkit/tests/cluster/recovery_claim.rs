@@ -292,7 +292,7 @@ fn successful_writes(query: &AuditQuery) -> anyhow::Result<Vec<String>> {
             .is_none_or(|object| object.resource != "events")
     });
     Ok(found
-        .map(|entry| format!("{} {}", entry.verb, entry.request_uri))
+        .map(|entry| format!("{} {} ({})", entry.verb, entry.request_uri, entry.code()))
         .collect())
 }
 

@@ -97,10 +97,15 @@ sim: rust ## 100,000 simulated worlds; SEEDS=n plays so many, SEED=n plays one a
 mutants: rust ## Breaks the product in known ways, and the simulation must find each within 1,000 seeds
 	@crates/drplan-operator/tests/mutants/run
 
+.PHONY: fuzz
+fuzz: rust ## 200,000 rounds of damaged manifests, admission bodies and statuses; FUZZ_ROUNDS=n, FUZZ_SEED=n
+	@FUZZ_ROUNDS="$${FUZZ_ROUNDS:-200000}" $(CARGO) test $(LOCKED) --profile sim -p drplan-operator --features fault-points --test fuzz
+
 .PHONY: prove
-prove: rust ## The long form of what shows that nothing is lost or done twice: simulation, crash matrix, mutants
+prove: rust ## The long form of what shows that nothing is lost or done twice: simulation, crash matrix, fuzzing, mutants
 	@SIMULATION_WHOLE=1 $(SIMULATION) a_crash_anywhere_changes_nothing
 	@$(MAKE) sim
+	@$(MAKE) fuzz
 	@$(MAKE) mutants
 
 .PHONY: bench

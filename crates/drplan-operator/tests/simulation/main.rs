@@ -36,6 +36,10 @@ use std::{
 use play::{Played, play};
 use scenario::Scenario;
 
+/// A quarter of the time would go to the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Seeds in `make test`: some seconds.
 const SEEDS: u64 = 400;
 /// Every how manieth seed is played twice.

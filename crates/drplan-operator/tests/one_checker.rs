@@ -24,6 +24,11 @@ use regex::Regex;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+#[path = "fuzz/places.rs"]
+mod places;
+
+use places::places;
+
 /// A workflow, a plan over it and over one that does not exist, and an execution, in which nothing is wrong.
 fn sound() -> [Value; 3] {
     let object = |kind: &str, name: &str, spec: Value| {
@@ -134,27 +139,8 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// The paths of everything below the spec.
-fn places(value: &Value, at: &str, found: &mut Vec<String>) {
-    let below: Vec<(String, &Value)> = match value {
-        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value)).collect(),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| (index.to_string(), item))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
-    };
-    for (name, value) in below {
-        let path = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
-        found.push(path.clone());
-        places(value, &path, found);
-    }
-}
-
 fn make(object: &mut Value, change: &Change) {
-    let mut paths = Vec::new();
-    places(&object["spec"], "/spec", &mut paths);
+    let paths = places(&object["spec"], "/spec");
     let (Change::Put(place, _) | Change::TakeOut(place) | Change::Repeat(place)) = change;
     let Some(path) = paths.get(place % paths.len().max(1)) else {
         return;

@@ -3,6 +3,8 @@
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
+use crate::places::places;
+
 /// What manifests and templates are made of, and what they are not.
 const TOKENS: &[&str] = &[
     "{{",
@@ -88,7 +90,7 @@ pub(crate) fn value(value: &mut Value, others: &[&Value], rng: &mut Rng) {
 }
 
 fn change(value: &mut Value, others: &[&Value], rng: &mut Rng) {
-    let paths = places(value);
+    let paths = places(value, "");
     let Some(path) = rng.choice(&paths).cloned() else {
         *value = odd(rng);
         return;
@@ -154,28 +156,4 @@ fn odd(rng: &mut Rng) -> Value {
         )),
     ];
     rng.choice(values).unwrap()
-}
-
-/// The paths of everything below a value.
-fn places(value: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    collect(value, "", &mut found);
-    found
-}
-
-fn collect(value: &Value, at: &str, found: &mut Vec<String>) {
-    let below: Vec<(String, &Value)> = match value {
-        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value)).collect(),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| (index.to_string(), item))
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
-    };
-    for (name, value) in below {
-        let path = format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
-        found.push(path.clone());
-        collect(value, &path, found);
-    }
 }

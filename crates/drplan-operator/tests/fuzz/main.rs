@@ -8,6 +8,7 @@
 mod corpus;
 mod damage;
 mod manifests;
+mod places;
 mod reviews;
 mod statuses;
 

@@ -20,16 +20,32 @@ struct Case {
     stops: &'static str,
     first: RangeInclusive<usize>,
     last: RangeInclusive<usize>,
+    /// Whether the execution is there before the process.
+    is_found: bool,
 }
 
 const fn case(stops: &'static str, first: RangeInclusive<usize>, last: RangeInclusive<usize>) -> Case {
-    Case { stops, first, last }
+    Case {
+        stops,
+        first,
+        last,
+        is_found: false,
+    }
+}
+
+impl Case {
+    const fn found(mut self) -> Self {
+        self.is_found = true;
+        self
+    }
 }
 
 /// The run is POST `first`, a Job `work` of 6 s, POST `last`. The process goes on when its successor has sent `last`: if
 /// it stopped before the Job, that is more than 5 s after its newest intent, and it must ask before it sends.
 const CASES: &[Case] = &[
     case("before-intent", 1..=1, 1..=1),
+    // What a process finds may be its to claim; not any more once it has changed it.
+    case("before-intent", 1..=1, 1..=1).found(),
     case("after-intent", 1..=1, 1..=1),
     case("before-effect", 1..=1, 1..=1),
     case("after-effect", 2..=2, 1..=1),
@@ -82,11 +98,15 @@ async fn stand_still(t: &TestNamespace, case: &Case) -> anyhow::Result<()> {
     };
     t.stand_in.script("/last", answers);
     apply_three(t).await?;
-    let fault = format!("{}=stop", case.stops);
-    let stopped = t
-        .launch_operator(operator_as(t, "first")?.env("DRPLAN_FAULT", fault))
-        .await?;
-    let created = create(t, &execution("run", "shop")).await?;
+    let launch = operator_as(t, "first")?.env("DRPLAN_FAULT", format!("{}=stop", case.stops));
+    let (stopped, created) = if case.is_found {
+        let created = create(t, &execution("run", "shop")).await?;
+        (t.launch_operator(launch).await?, created)
+    } else {
+        let stopped = t.launch_operator(launch).await?;
+        stopped.ready().await?;
+        (stopped, create(t, &execution("run", "shop")).await?)
+    };
     stopped.stopped().await?;
 
     let successor = t.launch_operator(operator_as(t, "second")?).await?;

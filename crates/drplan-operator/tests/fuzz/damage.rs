@@ -102,7 +102,7 @@ fn change(value: &mut Value, others: &[&Value], rng: &mut Rng) {
         3 => {
             let other = rng.choice(others).unwrap();
             let taken = rng
-                .choice(&places(other))
+                .choice(&places(other, ""))
                 .and_then(|place| other.pointer(place).cloned());
             *value.pointer_mut(&path).unwrap() = taken.unwrap_or(Value::Null);
         }

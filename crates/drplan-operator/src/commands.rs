@@ -188,9 +188,7 @@ pub async fn ask_to_end(
     let patch = json!({"annotations": {labels::CANCEL: "true", labels::CANCELLED_BY: user}});
     match executions.merge_metadata(&raw.metadata, patch).await {
         // Another writer came between; the command is still there and is answered again.
-        Err(StoreError::Conflict) => Err(StoreError::Unanswered {
-            message: "the execution is being written".to_owned(),
-        }),
+        Err(StoreError::Conflict) => Err(StoreError::silence("the execution is being written".to_owned())),
         outcome => outcome.map(|_| true),
     }
 }

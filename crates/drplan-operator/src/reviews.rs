@@ -95,7 +95,7 @@ pub async fn review(context: &Context, run: &Run) -> Reviewed {
         Ok(served) => served,
         Err(failure) => {
             let message = failure.message;
-            return Reviewed::NotAsked(StoreError::Unanswered { message });
+            return Reviewed::NotAsked(StoreError::silence(message));
         }
     };
     let rights = needs.rights(|kind| served.get(kind).cloned());

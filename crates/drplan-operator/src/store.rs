@@ -44,10 +44,12 @@ pub enum StoreError {
         message: String,
     },
     /// No answer, or none that settles it: a write may or may not have happened.
-    #[error("the API server did not answer: {message}")]
+    #[error("the API server {}: {message}", .is_told.then_some("failed").unwrap_or("did not answer"))]
     Unanswered {
         /// What happened instead.
         message: String,
+        /// Whether these are the API server's words (429, 5xx), as where a webhook that must be asked is down.
+        is_told: bool,
     },
 }
 
@@ -65,18 +67,25 @@ impl StoreError {
         }
     }
 
+    /// [`Self::Unanswered`] without a word of the API server's.
+    pub fn silence(message: String) -> Self {
+        Self::Unanswered {
+            message,
+            is_told: false,
+        }
+    }
+
     /// Classifies what kube says.
     pub fn of(error: &kube::Error) -> Self {
         let kube::Error::Api(status) = error else {
-            return Self::Unanswered {
-                message: chain(error),
-            };
+            return Self::silence(chain(error));
         };
         match status.code {
             409 => Self::Conflict,
             404 => Self::Gone,
             429 | 500.. => Self::Unanswered {
                 message: format!("{} {}", status.code, status.message),
+                is_told: true,
             },
             code => Self::Refused {
                 code,
@@ -108,9 +117,10 @@ pub async fn bounded<T>(request: impl Future<Output = kube::Result<T>>) -> Resul
     match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(StoreError::of(&error)),
-        Err(_) => Err(StoreError::Unanswered {
-            message: format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()),
-        }),
+        Err(_) => Err(StoreError::silence(format!(
+            "no answer within {} s",
+            REQUEST_TIMEOUT.as_secs()
+        ))),
     }
 }
 

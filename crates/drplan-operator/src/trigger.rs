@@ -168,9 +168,7 @@ async fn create(
         }
     }
     let Some(raw) = found else {
-        return Err(StoreError::Unanswered {
-            message: format!("execution {name} comes and goes"),
-        });
+        return Err(StoreError::silence(format!("execution {name} comes and goes")));
     };
     if annotation(&raw.metadata, labels::TRIGGERED_BY) != plan.meta.uid.as_deref() {
         let why = format!("an execution named {name} exists and is not its own; annotate the plan again");

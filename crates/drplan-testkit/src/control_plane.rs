@@ -275,6 +275,15 @@ impl ControlPlane {
         )
     }
 
+    /// Installs CustomResourceDefinitions, as those of [`Options::crds`], and waits until their objects can be made.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read, is there already, or is not served at the deadline.
+    pub async fn install_crds(&self, texts: &[String]) -> anyhow::Result<()> {
+        crds::install(&self.client()?, texts).await
+    }
+
     /// Waits until the API server says that it is ready.
     ///
     /// # Errors

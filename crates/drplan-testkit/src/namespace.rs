@@ -75,6 +75,8 @@ impl ControlPlane {
         };
         let result = AssertUnwindSafe(test).catch_unwind().await;
         if !matches!(result, Ok(Ok(()))) {
+            // It may have failed while something was paused, and then nothing below would be answered.
+            self.resume_all();
             namespace.dump().await;
         }
         namespace.operators().clear();

@@ -320,7 +320,7 @@ async fn answer(
     }
     sleep(answer.delay).await;
 
-    let body = Bytes::from(answer.body);
+    let body = Bytes::from(answer.body_for(&body));
     let mut response = Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         response = response.header(name, value);

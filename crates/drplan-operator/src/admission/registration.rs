@@ -273,8 +273,8 @@ async fn whoami(client: &Client) -> Result<String, StoreError> {
     let api: Api<SelfSubjectReview> = Api::all(client.clone());
     let answer = bounded(api.create(&PostParams::default(), &SelfSubjectReview::default())).await?;
     let user = answer.status.and_then(|status| status.user_info?.username);
-    user.ok_or_else(|| StoreError::Unanswered {
-        message: "the API server does not say as whom it knows the operator".to_owned(),
+    user.ok_or_else(|| {
+        StoreError::silence("the API server does not say as whom it knows the operator".to_owned())
     })
 }
 

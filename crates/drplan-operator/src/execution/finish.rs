@@ -14,9 +14,12 @@ use crate::{
     desk::{self, End},
     events::EventNote,
     fault,
-    record::{Record, Recorded, finalizers},
-    store::StoreError,
+    record::{Record, Recorded, annotation, finalizers, has_finalizer},
+    store::{StoreError, names},
 };
+
+/// Conflicts in a row after which the rest is left to another look.
+const CONFLICTS_MAX: usize = 20;
 
 /// Enters the end of the execution `record`, whose status is terminal, with its plan; sets what Jobs live on for;
 /// takes commands that came too late and the finalizer off.
@@ -46,41 +49,74 @@ pub async fn finish(context: &Context, record: &Record, run: Option<Facts<'_>>) 
         .await?;
         fault::point("after-release").await;
     }
-    let late: Vec<&str> = [labels::CANCEL, labels::RESUME]
-        .into_iter()
-        .filter(|name| record.annotation(name).is_some())
-        .collect();
-    if late.is_empty() && !record.has_finalizer() {
+    take_off(context, record, status).await
+}
+
+/// Takes commands that came too late and the finalizer off the execution `record`, which has ended.
+///
+/// Whatever comes before it takes longer than the time between two edits of somebody who edits labels or annotations in
+/// a loop, so a write that is refused as stale follows a read at once, and nothing else is done in between.
+async fn take_off(
+    context: &Context,
+    record: &Record,
+    status: &DRPlanExecutionStatus,
+) -> Result<(), StoreError> {
+    let executions = &context.stores.executions;
+    let mut meta = record.meta.clone();
+    for _ in 0..CONFLICTS_MAX {
+        let late: Vec<&str> = [labels::CANCEL, labels::RESUME]
+            .into_iter()
+            .filter(|name| annotation(&meta, name).is_some())
+            .collect();
+        let had_finalizer = has_finalizer(&meta);
+        if late.is_empty() && !had_finalizer {
+            return Ok(());
+        }
+        let stamp = |command: &str| match command {
+            labels::CANCEL => labels::CANCELLED_BY,
+            _ => labels::RESUMED_BY,
+        };
+        let annotations: serde_json::Map<_, _> = late
+            .iter()
+            .flat_map(|command| [*command, stamp(command)])
+            .map(|name| (name.to_owned(), serde_json::Value::Null))
+            .collect();
+        let mut patch = json!({"annotations": annotations});
+        if had_finalizer {
+            patch["finalizers"] = json!(finalizers(&meta, false));
+        }
+        fault::point("before-unfinalized").await;
+        match executions.merge_metadata(&meta, patch).await {
+            Ok(_) => {}
+            Err(StoreError::Conflict) => {
+                let (namespace, name) = names(&record.meta);
+                let found = executions.get(namespace, name).await?;
+                let same = found.filter(|found| found.metadata.uid == record.meta.uid);
+                meta = same.ok_or(StoreError::Gone)?.metadata;
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
+        fault::point("after-unfinalized").await;
+        // A cancellation that ended the run, or kept it from beginning, is not one that came too late.
+        let took_part = had_finalizer || status.start_time.is_none();
+        let cancelled = status.phase == ExecutionPhase::Cancelled && took_part;
+        tell_late(record, context, status, &late, cancelled);
         return Ok(());
     }
-    let stamp = |command: &str| match command {
-        labels::CANCEL => labels::CANCELLED_BY,
-        _ => labels::RESUMED_BY,
-    };
-    let annotations: serde_json::Map<_, _> = late
-        .iter()
-        .flat_map(|command| [*command, stamp(command)])
-        .map(|name| (name.to_owned(), serde_json::Value::Null))
-        .collect();
-    let mut patch = json!({"annotations": annotations});
-    if record.has_finalizer() {
-        patch["finalizers"] = json!(finalizers(&record.meta, false));
-    }
-    fault::point("before-unfinalized").await;
-    context
-        .stores
-        .executions
-        .merge_metadata(&record.meta, patch)
-        .await?;
-    fault::point("after-unfinalized").await;
-    // A cancellation that ended the run, or kept it from beginning, is not one that came too late.
-    let took_part = record.has_finalizer() || status.start_time.is_none();
-    let cancelled = status.phase == ExecutionPhase::Cancelled && took_part;
-    for command in late
-        .into_iter()
-        .filter(|name| *name != labels::CANCEL || !cancelled)
-    {
-        let reason = match command {
+    Err(StoreError::Conflict)
+}
+
+/// Says of each command that it came when there was nothing left to do for it.
+fn tell_late(
+    record: &Record,
+    context: &Context,
+    status: &DRPlanExecutionStatus,
+    late: &[&str],
+    cancelled: bool,
+) {
+    for command in late.iter().filter(|name| **name != labels::CANCEL || !cancelled) {
+        let reason = match *command {
             labels::CANCEL => "NothingToCancel",
             _ => "NothingToResume",
         };
@@ -89,7 +125,6 @@ pub async fn finish(context: &Context, record: &Record, run: Option<Facts<'_>>) 
             .events
             .push(EventNote::execution(&record.meta, true, reason, message));
     }
-    Ok(())
 }
 
 /// The run as its plan records it.

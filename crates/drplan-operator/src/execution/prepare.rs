@@ -19,7 +19,7 @@ use crate::{
         drive::Drive,
         judge::{Judged, Refusal, RunWish, Workflows, invalid_plan, judge_plan, target_of},
         snapshots,
-        start::{Look, Starting, already_ran},
+        start::{EDITS_MAX, Look, Starting, already_ran},
     },
     fault,
     index::PlanEntry,
@@ -37,8 +37,6 @@ const RIGHTS_PATIENCE: Duration = Duration::from_secs(5);
 /// What tells the API server to keep no account of who set which field. Otherwise each of the many writes of a status
 /// compares all fields of two versions, a tenth of what such a write costs.
 const NOT_MANAGED: [BTreeMap<&str, &str>; 1] = [BTreeMap::new()];
-/// Edits in a row after which everything is looked at anew.
-const EDITS_MAX: usize = 20;
 
 /// Whether an execution got its plan's lock.
 enum Locked {
@@ -265,16 +263,8 @@ impl Starting {
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error),
             }
-            // Somebody edits labels or annotations; what was decided holds as long as nothing else has changed.
-            let (namespace, name) = record.key();
-            let Some(raw) = executions.get(&namespace, &name).await? else {
-                return Err(StoreError::Gone);
-            };
-            let newer = Record::of(raw);
-            if !newer.asks_the_same_as(record) {
-                return Err(StoreError::Conflict);
-            }
-            looked_at = newer;
+            // What was decided holds as long as nothing else has changed.
+            looked_at = self.edited(record).await?;
         }
         Err(StoreError::Conflict)
     }

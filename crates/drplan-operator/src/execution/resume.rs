@@ -7,6 +7,7 @@ use drplan_api::{
     status::{ExecutionPhase, StepPhase},
 };
 use drplan_engine::{SnapshotError, action_indices, action_status};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::json;
 use tokio::{sync::watch, time::Instant};
 
@@ -17,12 +18,13 @@ use crate::{
     execution::{
         drive::{Drive, mark_unknown},
         snapshots::{self, Lost},
+        start::EDITS_MAX,
         unsupported,
     },
     fault,
     index::{Card, Key},
     record::{Progress, Record, Recorded, finalizers},
-    store::StoreError,
+    store::{StoreError, names},
 };
 
 /// What became of a claim.
@@ -49,13 +51,13 @@ pub async fn claim(
     from: Option<&str>,
     cards: watch::Receiver<Arc<Card>>,
 ) -> Result<Claimed, StoreError> {
-    let found = context.stores.executions.get(&key.0, &key.1).await?;
-    let Some(raw) = found.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else {
+    let read = context.stores.executions.get(&key.0, &key.1).await?;
+    let Some(raw) = read.filter(|raw| raw.metadata.uid.as_deref() == Some(uid)) else {
         return Ok(Claimed::Not(None));
     };
-    let mut record = Record::of(raw);
-    let mut status = match &record.status {
-        Recorded::Started(status) if !status.phase.is_terminal() => (**status).clone(),
+    let record = Record::of(raw);
+    let found = match &record.status {
+        Recorded::Started(status) if !status.phase.is_terminal() => status.clone(),
         Recorded::Unreadable {
             progress: Progress::Started,
             problem,
@@ -79,6 +81,7 @@ pub async fn claim(
             return Ok(Claimed::Not(record.meta.resource_version));
         }
     };
+    let mut status = (*found).clone();
     if let Some(epoch) = &status.epoch
         && !context.leadership.may_claim(epoch, from)
     {
@@ -121,13 +124,7 @@ pub async fn claim(
     doubt_running_effects(&mut status);
     status.epoch = Some(context.leadership.epoch_after(status.epoch.as_ref()));
     fault::point("before-claim").await;
-    // It proves what held when it was asked for.
-    let asked = Instant::now();
-    let meta = context
-        .stores
-        .executions
-        .put_status(&record.meta, &status)
-        .await?;
+    let (mut record, meta, asked) = store(context, record, &found, &status).await?;
     fault::point("after-claim").await;
     record.meta = meta;
     if is_doubted {
@@ -158,6 +155,37 @@ pub async fn claim(
         cards,
         asked,
     ))))
+}
+
+/// Stores the claim `status` where `found` is the record. What came before it took longer than the time between two edits
+/// of somebody who edits labels or annotations in a loop: such an edit is read and written over, a newer record is not.
+/// Returns the execution as read last, what its metadata became, and when the write was asked for: it proves what held
+/// then.
+async fn store(
+    context: &Context,
+    mut record: Record,
+    found: &DRPlanExecutionStatus,
+    status: &DRPlanExecutionStatus,
+) -> Result<(Record, ObjectMeta, Instant), StoreError> {
+    let executions = &context.stores.executions;
+    for _ in 0..EDITS_MAX {
+        let asked = Instant::now();
+        match executions.put_status(&record.meta, status).await {
+            Ok(meta) => return Ok((record, meta, asked)),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error),
+        }
+        let (namespace, name) = names(&record.meta);
+        let newer = Record::of(executions.get(namespace, name).await?.ok_or(StoreError::Gone)?);
+        let is_same = newer.meta.uid == record.meta.uid
+            && newer.is_deleting() == record.is_deleting()
+            && matches!(&newer.status, Recorded::Started(newer) if **newer == *found);
+        if !is_same {
+            return Err(StoreError::Conflict);
+        }
+        record = newer;
+    }
+    Err(StoreError::Conflict)
 }
 
 /// What was in flight may have had its effect, whatever becomes of the repeat.

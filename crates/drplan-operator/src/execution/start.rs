@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use drplan_api::{DRPlan, DRPlanExecutionStatus, labels, status::ExecutionPhase};
 use drplan_engine::derive;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::json;
 use tokio::{
     sync::{OwnedSemaphorePermit, watch},
@@ -38,6 +39,9 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 
 /// The wait after somebody else's write: nobody notices it, and a conflict that never ends does not spin.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(10);
+
+/// Edits in a row after which everything is looked at anew.
+pub(super) const EDITS_MAX: usize = 20;
 
 /// What became of the wish to begin.
 pub enum Begun {
@@ -87,6 +91,7 @@ pub async fn start(
         missing_since: None,
         lacking_since: None,
         is_fenced: !is_inherited,
+        is_put_off: false,
         cards: cards.clone(),
     };
     let mut backoff = BACKOFF.0;
@@ -116,6 +121,7 @@ pub async fn start(
             },
             Err(error) => after(&error, &mut backoff),
         };
+        starting.is_put_off |= backoff == BACKOFF.1;
         starting.turn = None;
         let place = async {
             match starting.place {
@@ -168,6 +174,8 @@ pub(super) struct Starting {
     pub(super) lacking_since: Option<Instant>,
     /// Whether this process has changed the execution, or need not: every write of the one before it is refused then.
     pub(super) is_fenced: bool,
+    /// Whether the API server has failed for some seconds, so that whoever looks at the execution should be told.
+    is_put_off: bool,
     pub(super) cards: watch::Receiver<Arc<Card>>,
 }
 
@@ -203,6 +211,9 @@ impl Starting {
         let look = match self.decide(&record).await {
             // Whoever looks at the execution sees why it does not begin.
             Err(error @ StoreError::Refused { .. }) => Look::Pending(format!("cannot begin yet: {error}")),
+            Err(error @ StoreError::Unanswered { is_told: true, .. }) if self.is_put_off => {
+                Look::Pending(format!("cannot begin yet: {error}"))
+            }
             decided => decided?,
         };
         Ok(Some((record, look)))
@@ -310,6 +321,49 @@ impl Starting {
         Ok(Record { meta, ..record })
     }
 
+    /// Stores `status`, with the labels if it is an end, and returns the execution as written.
+    ///
+    /// What was decided took longer than the time between two edits of somebody who edits labels or annotations in a loop,
+    /// and it holds as long as nothing else has changed.
+    async fn store(&self, mut record: Record, status: &DRPlanExecutionStatus) -> Result<Record, StoreError> {
+        for _ in 0..EDITS_MAX {
+            match self.try_store(&record, status).await {
+                Ok(meta) => return Ok(Record { meta, ..record }),
+                Err(StoreError::Conflict) => record = self.edited(&record).await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    async fn try_store(
+        &self,
+        record: &Record,
+        status: &DRPlanExecutionStatus,
+    ) -> Result<ObjectMeta, StoreError> {
+        let executions = &self.context.stores.executions;
+        if !status.phase.is_terminal() {
+            return executions.put_status(&record.meta, status).await;
+        }
+        let record = self.label(record.clone()).await?;
+        fault::point("before-end").await;
+        executions.put_status(&record.meta, status).await
+    }
+
+    /// Reads `record` again after somebody has edited it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; `Conflict` if more than other people's labels and annotations has changed.
+    pub(super) async fn edited(&self, record: &Record) -> Result<Record, StoreError> {
+        let (namespace, name) = record.key();
+        let found = self.context.stores.executions.get(&namespace, &name).await?;
+        let newer = Record::of(found.ok_or(StoreError::Gone)?);
+        match newer.asks_the_same_as(record) {
+            true => Ok(newer),
+            false => Err(StoreError::Conflict),
+        }
+    }
+
     /// Writes what was decided. True if the execution has ended by it.
     async fn write(&self, record: Record, decided: Look) -> Result<bool, StoreError> {
         let now = clock::now();
@@ -346,25 +400,14 @@ impl Starting {
                 }
                 status.message = message;
                 derive(&mut status, now);
-                self.context
-                    .stores
-                    .executions
-                    .put_status(&record.meta, &status)
-                    .await?;
+                self.store(record, &status).await?;
                 return Ok(false);
             }
             Look::Ready(_) | Look::Over | Look::Wait(_) => return Ok(false),
         };
         status.completion_time = Some(now);
         derive(&mut status, now);
-        let record = self.label(record).await?;
-        fault::point("before-end").await;
-        let meta = self
-            .context
-            .stores
-            .executions
-            .put_status(&record.meta, &status)
-            .await?;
+        let record = self.store(record, &status).await?;
         self.context
             .metrics
             .execution_ended(&status.operation_type, status.phase);
@@ -386,7 +429,6 @@ impl Starting {
             status.message
         );
         let ended = Record {
-            meta,
             status: Recorded::Started(Box::new(status)),
             ..record
         };

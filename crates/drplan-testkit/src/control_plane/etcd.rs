@@ -63,6 +63,24 @@ impl ControlPlane {
             .map(drop)
     }
 
+    /// Forgets every version of everything but the last one, as etcd is told from time to time. A watch from an older
+    /// version is refused from then on, once the API server does not remember what came after it itself.
+    ///
+    /// # Errors
+    ///
+    /// When etcd does not answer or refuses.
+    pub async fn etcd_compact(&self) -> anyhow::Result<()> {
+        let answer = self
+            .etcd("range", &json!({"key": BASE64_STANDARD.encode("/")}))
+            .await?;
+        let revision = answer
+            .pointer("/header/revision")
+            .context("etcd: an answer without revision")?;
+        self.etcd("compaction", &json!({"revision": revision, "physical": true}))
+            .await
+            .map(drop)
+    }
+
     async fn etcd(&self, what: &str, body: &Value) -> anyhow::Result<Value> {
         let url = format!("http://127.0.0.1:{}/v3/kv/{what}", self.inner.etcd_port);
         let answer = reqwest::Client::new().post(&url).json(body).send().await;

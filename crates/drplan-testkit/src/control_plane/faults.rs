@@ -37,6 +37,14 @@ impl ControlPlane {
         self.with(component, |running| running.kept.signal(Signal::CONT))?
     }
 
+    /// Lets everything go on that is paused.
+    pub(crate) fn resume_all(&self) {
+        for running in self.running().values() {
+            // What has ended needs no signal.
+            drop(running.kept.signal(Signal::CONT));
+        }
+    }
+
     /// Kills the component (SIGKILL) and waits until it is gone.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One way to answer a request.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct Answer {
     pub(super) delay: Duration,
     pub(super) held: bool,
     pub(super) end: End,
+    /// With the body of an admission webhook that refuses what it is asked about, in these words.
+    pub(super) refusal: Option<String>,
     pub(super) times: usize,
 }
 
@@ -42,6 +44,7 @@ impl Answer {
             delay: Duration::ZERO,
             held: false,
             end: End::Complete,
+            refusal: None,
             times: 1,
         }
     }
@@ -51,6 +54,14 @@ impl Answer {
         Self {
             end: End::Reset,
             ..Self::ok()
+        }
+    }
+
+    /// An admission webhook's refusal of whatever it is asked about, in these words.
+    pub fn refusal(words: &str) -> Self {
+        Self {
+            refusal: Some(words.into()),
+            ..Self::ok().header("content-type", "application/json")
         }
     }
 
@@ -87,6 +98,25 @@ impl Answer {
     pub fn held(mut self) -> Self {
         self.held = true;
         self
+    }
+
+    /// What is sent as the body to whoever asked with this one.
+    pub(super) fn body_for(&self, asked: &[u8]) -> Vec<u8> {
+        let Some(words) = &self.refusal else {
+            return self.body.clone();
+        };
+        let review: Value = serde_json::from_slice(asked).unwrap_or_default();
+        let response = json!({
+            "uid": review["request"]["uid"],
+            "allowed": false,
+            "status": {"code": 403, "message": words},
+        });
+        let review = json!({
+            "apiVersion": "admission.k8s.io/v1",
+            "kind": "AdmissionReview",
+            "response": response,
+        });
+        review.to_string().into_bytes()
     }
 
     /// With half of the body, then the connection closes.

@@ -48,6 +48,7 @@ mod proxy;
 mod recovery_claim;
 mod recovery_contact;
 mod recovery_ecommerce;
+mod recovery_faults;
 mod recovery_format;
 mod recovery_interrupted;
 mod recovery_jobs;

@@ -123,9 +123,16 @@ impl Drive {
         );
     }
 
-    /// A status that is refused cannot tell why the run stands still: an event does, once.
+    /// A status that is refused cannot tell why the run stands still: an event does, once. So it does where the API
+    /// server goes on failing, as it does while a webhook is down that must be asked.
     fn tell_refusal(&mut self, error: &StoreError) {
-        if !matches!(error, StoreError::Refused { .. }) || self.refusal_told {
+        let lasts = self.backoff == BACKOFF.1;
+        let is_refusal = match error {
+            StoreError::Refused { .. } => true,
+            StoreError::Unanswered { is_told, .. } => *is_told && lasts,
+            StoreError::Conflict | StoreError::Gone => false,
+        };
+        if !is_refusal || self.refusal_told {
             return;
         }
         self.refusal_told = true;

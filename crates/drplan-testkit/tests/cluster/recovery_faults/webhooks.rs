@@ -1,0 +1,258 @@
+//! Somebody else's admission webhook that refuses what a run writes, or that must be asked and is down.
+
+use drplan_testkit::{Answer, Authority, HttpStandIn, Seen, TestNamespace, eventually, free_port};
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use k8s_openapi::api::batch::v1::Job;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use super::{assert_not_told, assert_received, silence::begin_runs};
+use crate::fixtures::{
+    action_of, apply_plan, create, event, events, execution, execution_until, execution_where, job, phases,
+    plans, post, released, text,
+};
+use crate::shared;
+
+const WORDS: &str = "no changes on Fridays";
+
+/// Each webhook is about the objects of one plan, which has its name. What the user sees of one that refuses and of one
+/// that is down and must be asked:
+///
+/// - **Jobs**: refused, the action fails at once with the webhook's words; down, attempts go on as `retryPolicy` says,
+///   and the events `ActionRetrying` name the webhook.
+/// - **The record of a run**: it stands still, Running, and begins nothing; the event `StatusRefused` has the words,
+///   once.
+/// - **The plan**: what is created is Pending and its message has the words; a run that is under way ends, and its plan
+///   is held until the end can be entered there.
+///
+/// Once the webhooks are gone, all go on by themselves.
+#[tokio::test]
+async fn foreign_webhooks_that_refuse_or_are_down_are_named_and_waited_for() -> anyhow::Result<()> {
+    let control_plane = shared().await?;
+    let test = async |t: &TestNamespace| {
+        t.start_operator().await?;
+        let calling = post("call", &t.stand_in.url("/refused-job-call"));
+        apply_plan(t, "refused-job", &[calling, job("work").retried(3, "1ms")]).await?;
+        let policy = json!({"limit": 50, "interval": "500ms", "backoffMultiplier": 1});
+        let next = post("next", &t.stand_in.url("/down-job-next"));
+        apply_plan(t, "down-job", &[job("work").with("retryPolicy", policy), next]).await?;
+        for name in ["refused-plan", "down-plan"] {
+            apply_plan(t, name, &[post("call", &t.stand_in.url(&format!("/{name}")))]).await?;
+        }
+        begin_runs(t, &["refused-status", "down-status", "refused-end"]).await?;
+        let webhooks = Webhooks::install(t).await?;
+
+        for name in ["refused-job", "down-job", "refused-plan", "down-plan"] {
+            create(t, &execution(name, name)).await?;
+        }
+        for name in ["refused-status", "down-status", "refused-end"] {
+            t.stand_in.release(&format!("/{name}"));
+        }
+        jobs_are_refused(t).await?;
+        records_are_refused(t).await?;
+        plans_are_refused(t).await?;
+        webhooks.remove().await?;
+        everything_goes_on(t).await
+    };
+    control_plane.with_namespace("faults-webhooks", test).await
+}
+
+async fn jobs_are_refused(t: &TestNamespace) -> anyhow::Result<()> {
+    let failed = execution_until(t, "refused-job", "Failed").await?;
+    let action = action_of(&failed, "main/refused-job[0]/work");
+    let message = text(action, "/message");
+    let refusal = format!("admission webhook \"refused-job.faults.example.com\" denied the request: {WORDS}");
+    assert!(message.contains(&refusal), "{message}");
+    assert_eq!(action["attempts"], 1);
+    let told = event(t, "refused-job", "ActionFailed").await?;
+    assert!(told.contains(&refusal), "{told}");
+    released(t, "refused-job").await?;
+    assert_received(t, "/refused-job-call", 1);
+
+    execution_where(t, "down-job", "a third attempt", |seen| {
+        let attempts = action_of(seen, "main/down-job[0]/work")["attempts"].as_u64()?;
+        (attempts >= 3).then_some(())
+    })
+    .await?;
+    let told = event(t, "down-job", "ActionRetrying").await?;
+    assert!(
+        told.contains("failed calling webhook \"down-job.faults.example.com\""),
+        "{told}"
+    );
+    assert_eq!(t.stand_in.requests("/down-job-next").len(), 0);
+    Ok(())
+}
+
+async fn records_are_refused(t: &TestNamespace) -> anyhow::Result<()> {
+    for (name, words) in [
+        ("refused-status", format!("denied the request: {WORDS}")),
+        (
+            "down-status",
+            "failed calling webhook \"down-status.faults.example.com\"".to_owned(),
+        ),
+    ] {
+        let told = event(t, name, "StatusRefused").await?;
+        assert!(
+            told.starts_with("the status cannot be written, so nothing new begins") && told.contains(&words),
+            "{told}"
+        );
+        let seen = crate::fixtures::executions(t).get(name).await?;
+        assert_eq!(text(&seen.data, "/status/phase"), "Running");
+        assert_eq!(phases(&seen.data), "call Running, next Pending");
+        assert_eq!(t.stand_in.requests(&format!("/after-{name}")).len(), 0);
+    }
+    Ok(())
+}
+
+async fn plans_are_refused(t: &TestNamespace) -> anyhow::Result<()> {
+    execution_until(t, "refused-end", "Succeeded").await?;
+    let plan = plans(t).get("refused-end").await?;
+    assert_eq!(text(&plan.data, "/status/currentExecution/name"), "refused-end");
+    create(t, &execution("another", "refused-end")).await?;
+    for (name, words) in [
+        ("refused-plan", format!("denied the request: {WORDS}")),
+        ("another", format!("denied the request: {WORDS}")),
+        (
+            "down-plan",
+            "failed calling webhook \"down-plan.faults.example.com\"".to_owned(),
+        ),
+    ] {
+        let waiting = execution_where(t, name, "why it waits", |seen| {
+            let is_told = text(seen, "/status/message").contains(&words);
+            is_told.then(|| seen.clone())
+        })
+        .await?;
+        assert_eq!(text(&waiting, "/status/phase"), "Pending");
+        let message = text(&waiting, "/status/message");
+        assert!(message.starts_with("cannot begin yet: "), "{message}");
+    }
+    for name in ["refused-plan", "down-plan"] {
+        assert_eq!(t.stand_in.requests(&format!("/{name}")).len(), 0, "{name}");
+    }
+    Ok(())
+}
+
+async fn everything_goes_on(t: &TestNamespace) -> anyhow::Result<()> {
+    for name in [
+        "down-job",
+        "refused-status",
+        "down-status",
+        "refused-plan",
+        "down-plan",
+        "another",
+        "refused-end",
+    ] {
+        execution_until(t, name, "Succeeded").await?;
+        released(t, name).await?;
+        assert_not_told(t, name, &["ActionRepeated", "ExecutionUnknown"]).await?;
+    }
+    for name in ["refused-status", "down-status"] {
+        assert_received(t, &format!("/{name}"), 1);
+        assert_received(t, &format!("/after-{name}"), 1);
+        let told = events(t, name).await?;
+        let refusals = told.iter().filter(|event| event.starts_with("StatusRefused:"));
+        assert_eq!(refusals.count(), 1, "{told:?}");
+    }
+    for path in ["/refused-plan", "/down-plan", "/down-job-next"] {
+        assert_received(t, path, 1);
+    }
+    // One run of it met the webhook at its end, another at its beginning.
+    assert_eq!(t.stand_in.requests("/after-refused-end").len(), 2);
+    let jobs = t.api::<Job>().list(&ListParams::default()).await?.items;
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    Ok(())
+}
+
+/// What somebody else registered for the test's namespace.
+struct Webhooks {
+    configurations: Api<ValidatingWebhookConfiguration>,
+    name: String,
+    _server: HttpStandIn,
+}
+
+impl Webhooks {
+    /// Registers one webhook for each plan, and waits until they are asked.
+    async fn install(t: &TestNamespace) -> anyhow::Result<Self> {
+        let authority = Authority::generate()?;
+        let server = HttpStandIn::start_secure(&authority.server(&[])?).await?;
+        server.script("/refuse", [Answer::refusal(WORDS)]);
+        let nobody = format!("https://127.0.0.1:{}/", free_port()?);
+        let webhook = |plan: &str, rule: Value, is_about: &str| {
+            let is_down = plan.starts_with("down-");
+            let url = if is_down {
+                nobody.clone()
+            } else {
+                server.url("/refuse")
+            };
+            json!({
+                "name": format!("{plan}.faults.example.com"),
+                "clientConfig": {"url": url, "caBundle": base64_of(&authority.certificate())},
+                "rules": [rule],
+                "matchConditions": [{"name": "plan", "expression": is_about.replace("PLAN", plan)}],
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": t.name}},
+                "failurePolicy": "Fail",
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+            })
+        };
+        let rule = |group: &str, version: &str, resources: &[&str], operation: &str| {
+            json!({
+                "apiGroups": [group], "apiVersions": [version], "resources": resources, "operations": [operation],
+            })
+        };
+        let jobs = rule("batch", "v1", &["jobs"], "CREATE");
+        let ours = |resources: &[&str]| rule("dr.bkbcs.tencent.com", "v1alpha1", resources, "UPDATE");
+        let records = ours(&["drplanexecutions/status"]);
+        let plans_too = ours(&["drplans", "drplans/status"]);
+        let of_plan = "object.metadata.?labels['dr.bkbcs.tencent.com/plan'].orValue('') == 'PLAN'";
+        let named = "object.metadata.name == 'PLAN'";
+        let name = format!("faults-{}", t.name);
+        let configuration = serde_json::from_value(json!({
+            "metadata": {"name": name},
+            "webhooks": [
+                webhook("refused-job", jobs.clone(), of_plan),
+                webhook("down-job", jobs, of_plan),
+                webhook("refused-status", records.clone(), named),
+                webhook("down-status", records, named),
+                webhook("refused-plan", plans_too.clone(), named),
+                webhook("down-plan", plans_too.clone(), named),
+                webhook("refused-end", plans_too, named),
+            ],
+        }))?;
+        let configurations: Api<ValidatingWebhookConfiguration> = Api::all(t.client.clone());
+        configurations
+            .create(&PostParams::default(), &configuration)
+            .await?;
+        let probe = Patch::Merge(json!({"metadata": {"annotations": {"probe": "1"}}}));
+        let dry = PatchParams {
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        eventually("the webhooks to be asked", async || {
+            let answer = plans(t).patch("refused-plan", &dry, &probe).await;
+            let said = answer
+                .err()
+                .map_or_else(|| "it is admitted".into(), |error| error.to_string());
+            Ok(Seen::when(said.contains(WORDS).then_some(()), || said))
+        })
+        .await?;
+        Ok(Self {
+            configurations,
+            name,
+            _server: server,
+        })
+    }
+
+    async fn remove(self) -> anyhow::Result<()> {
+        self.configurations
+            .delete(&self.name, &DeleteParams::default())
+            .await?;
+        Ok(())
+    }
+}
+
+fn base64_of(text: &str) -> String {
+    use base64::Engine;
+    base64::prelude::BASE64_STANDARD.encode(text)
+}

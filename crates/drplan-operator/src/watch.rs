@@ -70,7 +70,8 @@ impl Watched for Raw<DRPlan> {
     const PLURAL: &'static str = "drplans";
 
     fn seen(self, context: &Context) {
-        plan_seen(context, PlanEntry::of(self));
+        let entry = context.index.plan_of(self);
+        plan_seen(context, entry);
     }
 
     fn gone(key: &Key, context: &Context) {

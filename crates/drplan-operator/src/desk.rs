@@ -173,7 +173,7 @@ impl Held<'_> {
         let entry = match self.found.take() {
             Some(entry) => entry,
             None => match context.stores.plans.get(&run.namespace, &run.plan).await? {
-                Some(plan) => PlanEntry::of(plan),
+                Some(plan) => context.index.plan_of(plan),
                 None => return Ok(LockAnswer::PlanGone),
             },
         };
@@ -345,7 +345,7 @@ async fn try_release(context: &Context, end: &End, found: Option<PlanEntry>) -> 
             .get(&end.run.namespace, &end.run.plan)
             .await?
         {
-            Some(plan) => PlanEntry::of(plan),
+            Some(plan) => context.index.plan_of(plan),
             None => return Ok(()),
         },
     };

@@ -24,7 +24,7 @@ use crate::{
         unsupported,
     },
     fault,
-    index::{Card, Key},
+    index::{Card, Key, key_of},
     record::{Record, Recorded},
     store::{StoreError, bounded},
     watch::Watched,
@@ -68,7 +68,7 @@ impl Executions {
         }
     }
 
-    /// Lets this process claim every run that the index holds now. Called once in each term, when it begins.
+    /// Lets this process claim every run that the index holds now. Called when a term begins, and when it counts on.
     pub fn claim_all(&self) {
         let unfinished = self.context.index.executions().into_iter().filter(|card| {
             matches!(
@@ -76,8 +76,10 @@ impl Executions {
                 Some(ExecutionPhase::Running | ExecutionPhase::Unknown)
             ) || has_unreadable_phase(card)
         });
-        let found =
-            unfinished.filter_map(|card| Some((card.metadata.uid.clone()?, card.status.process.clone())));
+        let found = unfinished.filter_map(|card| {
+            self.context.queues.executions.push(key_of(&card.metadata));
+            Some((card.metadata.uid.clone()?, card.status.process.clone()))
+        });
         let is_alone = self.context.leadership.is_alone();
         let unbegun = self.context.index.executions().into_iter().filter(|card| {
             let has_begun = !matches!(card.phase(), None | Some(ExecutionPhase::Pending));

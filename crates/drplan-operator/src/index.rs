@@ -1,25 +1,23 @@
 //! What the watches brought, small enough for thousands of executions, with the ways from one kind to another.
 
+mod plan;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use drplan_api::{
-    DRPlan, DRPlanExecution, DRPlanStatus, DRWorkflow, DRWorkflowStatus, Problems, canonical::Plan, decode,
-    labels, problem::any_error, status::ExecutionPhase,
+    DRPlan, DRPlanExecution, DRWorkflow, DRWorkflowStatus, Problems, decode, labels, problem::any_error,
+    status::ExecutionPhase,
 };
-use drplan_engine::{
-    Compiled, ExecutionSource, PlanSource, Reading, WorkflowKey, WorkflowSource, compile, read_plan,
-    read_workflow, workflow_keys,
-};
+use drplan_engine::{WorkflowKey, WorkflowSource, read_workflow, workflow_keys};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 
-use crate::{
-    context::Settings,
-    raw::{Glance, Raw},
-};
+use crate::raw::{Glance, Raw};
+
+pub use plan::{Findings, PlanEntry, plan_source};
 
 /// Namespace and name of an object.
 pub type Key = (String, String);
@@ -59,124 +57,6 @@ impl WorkflowEntry {
             problems: reading.problems,
             status: decode(status).unwrap_or_default(),
         }
-    }
-}
-
-/// A plan as last seen.
-#[derive(Clone, Debug)]
-pub struct PlanEntry {
-    /// Its metadata, without managed fields.
-    pub meta: ObjectMeta,
-    /// Its canonical form, or the problems that keep it from having one.
-    pub plan: Result<Plan, Problems>,
-    /// Its spec as far as it can be read. The form is not in here as well where `plan` has it.
-    reading: Reading<Plan>,
-    /// Its status, or that it cannot be read.
-    pub status: Result<DRPlanStatus, String>,
-}
-
-impl PlanEntry {
-    /// Reads `raw`.
-    pub fn of(raw: Raw<DRPlan>) -> Self {
-        let Raw {
-            mut metadata,
-            spec,
-            status,
-            ..
-        } = raw;
-        metadata.managed_fields = None;
-        let namespace = metadata.namespace.clone().unwrap_or_default();
-        let mut reading = read_plan(spec, &namespace);
-        let whole = if reading.is_whole() {
-            reading.value.take()
-        } else {
-            None
-        };
-        let plan = whole.ok_or_else(|| reading.problems.clone());
-        let status = if status.is_null() {
-            Ok(DRPlanStatus::default())
-        } else {
-            decode(status).map_err(|problem| format!("status.{problem}"))
-        };
-        Self {
-            meta: metadata,
-            plan,
-            reading,
-            status,
-        }
-    }
-
-    /// The workflows that it refers to, as far as it can be read.
-    pub fn workflow_keys(&self) -> Vec<WorkflowKey> {
-        let plan = self.plan.as_ref().ok().or(self.reading.value.as_ref());
-        plan.map(|plan| workflow_keys(plan, &self.key().0))
-            .unwrap_or_default()
-    }
-
-    /// Everything there is to say about the plan: errors, or else warnings.
-    pub fn problems(
-        &self,
-        workflows: &BTreeMap<WorkflowKey, WorkflowSource>,
-        settings: &Settings,
-    ) -> Problems {
-        match self.compiled(workflows, settings) {
-            Ok(compiled) => compiled.warnings,
-            Err(problems) => problems,
-        }
-    }
-
-    /// The plan together with `workflows`. Admission and the controller ask this.
-    ///
-    /// # Errors
-    /// All problems, warnings included, if any of them is an error.
-    pub fn compiled(
-        &self,
-        workflows: &BTreeMap<WorkflowKey, WorkflowSource>,
-        settings: &Settings,
-    ) -> Result<Compiled, Problems> {
-        let mut problems = self.reading.problems.clone();
-        let Some(plan) = self.plan.as_ref().ok().or(self.reading.value.as_ref()) else {
-            return Err(problems);
-        };
-        let (namespace, name) = self.key();
-        let source = plan_source(&namespace, &name, plan, workflows, settings);
-        match compile(&source, &ExecutionSource::default()) {
-            Ok(mut compiled) if self.plan.is_ok() => {
-                problems.append(&mut compiled.warnings);
-                compiled.warnings = problems;
-                Ok(compiled)
-            }
-            Ok(Compiled { warnings: found, .. }) | Err(found) => {
-                problems.extend(self.reading.sound(found));
-                Err(problems)
-            }
-        }
-    }
-
-    /// Namespace and name.
-    pub fn key(&self) -> Key {
-        key_of(&self.meta)
-    }
-}
-
-/// A plan with all that it refers to, as this operator's flags have it.
-pub fn plan_source<'a>(
-    namespace: &'a str,
-    name: &'a str,
-    plan: &'a Plan,
-    workflows: &'a BTreeMap<WorkflowKey, WorkflowSource>,
-    settings: &'a Settings,
-) -> PlanSource<'a> {
-    PlanSource {
-        namespace,
-        name,
-        plan,
-        workflows,
-        service_account_name: plan
-            .service_account_name
-            .as_deref()
-            .or(settings.default_service_account.as_deref()),
-        served_namespaces: settings.served(),
     }
 }
 
@@ -247,6 +127,22 @@ impl Index {
     /// The plan `key`.
     pub fn plan(&self, key: &Key) -> Option<Arc<PlanEntry>> {
         self.read().plans.get(key).cloned()
+    }
+
+    /// A plan that was read: one whose spec is known already is not read again.
+    pub fn plan_of(&self, raw: Raw<DRPlan>) -> PlanEntry {
+        let known = self.plan(&key_of(&raw.metadata));
+        PlanEntry::after(raw, known.as_deref())
+    }
+
+    /// The workflows that `plan` refers to.
+    pub fn sources(&self, plan: &PlanEntry) -> BTreeMap<WorkflowKey, WorkflowSource> {
+        let sources = plan.workflow_keys().into_iter().map(|key| {
+            let known = self.workflow(&key);
+            let source = known.map_or(WorkflowSource::Missing, |workflow| workflow.source.clone());
+            (key, source)
+        });
+        sources.collect()
     }
 
     /// The execution `key`.
@@ -346,7 +242,11 @@ impl Index {
             return false;
         }
         inner.forget_uses(&key);
-        for workflow in entry.plan.iter().flat_map(|plan| workflow_keys(plan, &key.0)) {
+        for workflow in entry
+            .plan()
+            .into_iter()
+            .flat_map(|plan| workflow_keys(plan, &key.0))
+        {
             inner.users.entry(workflow).or_default().insert(key.clone());
         }
         inner.plans.insert(key, Arc::new(entry));
@@ -413,7 +313,11 @@ impl Inner {
         let Some(entry) = self.plans.get(plan).cloned() else {
             return;
         };
-        for workflow in entry.plan.iter().flat_map(|known| workflow_keys(known, &plan.0)) {
+        for workflow in entry
+            .plan()
+            .into_iter()
+            .flat_map(|known| workflow_keys(known, &plan.0))
+        {
             if let Some(users) = self.users.get_mut(&workflow) {
                 users.remove(plan);
                 if users.is_empty() {

@@ -25,10 +25,19 @@ struct Shared {
     /// Its name, new in every process.
     process: String,
     role: Mutex<Role>,
-    /// Whether it leads, as far as was noticed: [`Leadership::leads`] is exact.
-    leading: watch::Sender<bool>,
-    /// The most lease transitions that any run's record was seen with.
-    most_transitions: Mutex<u64>,
+    /// The lease transitions of its term, as far as was noticed: [`Leadership::leads`] is exact. None: it does not lead.
+    term: watch::Sender<Option<u64>>,
+    /// What the records of runs say.
+    counts: Mutex<Counts>,
+}
+
+/// The most lease transitions that the record of a run was seen with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    /// Of any run.
+    all: Option<u64>,
+    /// Of a run that another process acted on last.
+    others: Option<u64>,
 }
 
 /// The part that a process plays.
@@ -57,8 +66,8 @@ impl Leadership {
         let shared = Shared {
             process,
             role: Mutex::new(role),
-            leading: watch::Sender::new(role == Role::Alone),
-            most_transitions: Mutex::new(0),
+            term: watch::Sender::new((role == Role::Alone).then_some(0)),
+            counts: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -83,21 +92,21 @@ impl Leadership {
 
     /// Waits until this process leads.
     pub async fn begun(&self) {
-        let mut leading = self.shared.leading.subscribe();
+        let mut term = self.shared.term.subscribe();
         // The sender lives as long as this does, so neither wait fails.
-        while leading.wait_for(|leading| *leading).await.is_ok() && !self.leads() {
-            let _ = leading.wait_for(|leading| !*leading).await;
+        while term.wait_for(Option::is_some).await.is_ok() && !self.leads() {
+            let _ = term.wait_for(Option::is_none).await;
         }
     }
 
     /// Waits until this process leads no longer.
     pub async fn ended(&self) {
-        let _ = self
-            .shared
-            .leading
-            .subscribe()
-            .wait_for(|leading| !*leading)
-            .await;
+        let _ = self.shared.term.subscribe().wait_for(Option::is_none).await;
+    }
+
+    /// Tells of every change of the lease transitions of its term, none while it does not lead.
+    pub fn terms(&self) -> watch::Receiver<Option<u64>> {
+        self.shared.term.subscribe()
     }
 
     /// What the first status of a run carries.
@@ -136,31 +145,32 @@ impl Leadership {
         matches!(self.role(), Role::Leader { transitions: own, .. } if transitions < own)
     }
 
-    /// Notes that a run's record carries so many lease transitions.
-    pub fn saw(&self, transitions: u64) {
-        let mut most = lock(&self.shared.most_transitions);
-        *most = (*most).max(transitions);
+    /// Notes that a run's record carries so many lease transitions, of the process that acted on it last.
+    pub fn saw(&self, transitions: u64, process: Option<&str>) {
+        let mut counts = lock(&self.shared.counts);
+        counts.all = counts.all.max(Some(transitions));
+        if process != Some(self.process()) {
+            counts.others = counts.others.max(Some(transitions));
+        }
     }
 
-    /// The most lease transitions that were seen.
-    fn most_transitions(&self) -> u64 {
-        *lock(&self.shared.most_transitions)
+    /// What was seen of lease transitions.
+    fn counts(&self) -> Counts {
+        *lock(&self.shared.counts)
     }
 
     /// Begins a term, or goes on with it until `until`.
     fn lead(&self, transitions: u64, until: Instant) {
         *lock(&self.shared.role) = Role::Leader { transitions, until };
         self.shared
-            .leading
-            .send_if_modified(|leading| !std::mem::replace(leading, true));
+            .term
+            .send_if_modified(|term| term.replace(transitions) != Some(transitions));
     }
 
     /// Ends the term. Whether there was one.
     fn follow(&self) -> bool {
         *lock(&self.shared.role) = Role::Follower;
-        self.shared
-            .leading
-            .send_if_modified(|leading| std::mem::replace(leading, false))
+        self.shared.term.send_if_modified(|term| term.take().is_some())
     }
 
     fn role(&self) -> Role {

@@ -197,18 +197,28 @@ async fn act(context: Arc<Context>, executions: Executions, stop: CancellationTo
             () = stop.cancelled() => return,
             () = leadership.begun() => {}
         }
+        let mut terms = leadership.terms();
+        terms.mark_unchanged();
         executions.claim_all();
         let term = stop.child_token();
         let working = work(Arc::clone(&context), executions.clone(), term.clone());
-        let ending = async {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => {}
-                () = leadership.ended() => {}
+        let counting = async {
+            loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break,
+                    changed = terms.changed() => {
+                        if changed.is_err() || terms.borrow_and_update().is_none() {
+                            break;
+                        }
+                        // It counts on: what its predecessor began is its to claim.
+                        executions.claim_all();
+                    }
+                }
             }
             term.cancel();
         };
-        tokio::join!(working, ending);
+        tokio::join!(working, counting);
     }
 }
 

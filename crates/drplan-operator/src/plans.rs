@@ -5,15 +5,15 @@ use drplan_api::{
     problem::any_error,
     status::{ExecutionPhase, PlanPhase, set_condition},
 };
-use drplan_engine::{Compiled, Run, WorkflowSource};
+use drplan_engine::WorkflowSource;
 
 use crate::{
     clock, commands,
-    context::{Context, Settings},
+    context::Context,
     desk::{EndOf, drop_finalizer, end_of, enter_end, release_stale},
     events::EventNote,
-    index::{Index, Key, PlanEntry},
-    reviews::{Reviewed, not_reviewed, review},
+    index::{Key, PlanEntry},
+    reviews::{Reviewed, not_reviewed, review_needs},
     says,
     store::StoreError,
 };
@@ -106,7 +106,7 @@ async fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStat
     });
     status.message = message;
     status.observed_generation = entry.meta.generation;
-    let plan = entry.plan.as_ref().ok();
+    let plan = entry.plan().ok();
     status.stage_count = plan.and_then(|plan| i64::try_from(plan.stages.len()).ok());
     status.action_count = plan.map(|plan| count_actions(context, entry, plan));
     let (reason, why) = if valid {
@@ -122,12 +122,17 @@ async fn set_phase(context: &Context, entry: &PlanEntry, status: &mut DRPlanStat
 /// The warnings of a plan that can run, or all of its problems; among them rights that its ServiceAccount lacks. None
 /// if these are not known for want of an answer.
 async fn check(context: &Context, entry: &PlanEntry) -> Option<Result<Problems, Problems>> {
-    let compiled = match compiled(&context.index, &context.settings, entry) {
-        Ok(compiled) => compiled,
-        Err(problems) => return Some(Err(problems)),
+    let findings = entry.findings(&context.index, &context.settings);
+    let sound = match &*findings {
+        Ok(sound) => sound,
+        Err(problems) => return Some(Err(problems.clone())),
     };
-    let mut found = compiled.warnings;
-    let (rights, is_open) = match review(context, &Run::new(compiled.snapshot)).await {
+    let mut found = sound.warnings.clone();
+    let reviewed = match &sound.actor {
+        Some((account, needs)) => review_needs(context, account, &entry.key().1, needs).await,
+        None => Reviewed::Asked(Problems::new()),
+    };
+    let (rights, is_open) = match reviewed {
         Reviewed::Asked(problems) => (Some(problems), false),
         Reviewed::NotAsked(StoreError::Unanswered { .. }) => (None, true),
         Reviewed::NotAsked(error) => (Some(vec![not_reviewed(&error)]), true),
@@ -142,19 +147,6 @@ async fn check(context: &Context, entry: &PlanEntry) -> Option<Result<Problems, 
         true => Err(found),
         false => Ok(found),
     })
-}
-
-/// What a plan is together with its workflows as last seen, or all that is wrong with it.
-///
-/// # Errors
-/// All problems, warnings included.
-pub fn compiled(index: &Index, settings: &Settings, entry: &PlanEntry) -> Result<Compiled, Problems> {
-    let sources = entry.workflow_keys().into_iter().map(|key| {
-        let known = index.workflow(&key);
-        let source = known.map_or(WorkflowSource::Missing, |workflow| workflow.source.clone());
-        (key, source)
-    });
-    entry.compiled(&sources.collect(), settings)
 }
 
 /// Whether some successful Execute of the plan exists that is not wholly undone. An end that the history holds counts

@@ -9,7 +9,7 @@ use std::{
 };
 
 use drplan_api::{Account, Grant, Problem, ProblemKind, Problems, Right, Severity};
-use drplan_engine::{Purpose, Rights, Run, needs};
+use drplan_engine::{Needs, Purpose, Rights, Run, needs};
 use futures::{StreamExt, stream};
 use k8s_openapi::api::authorization::v1::{LocalSubjectAccessReview, SubjectAccessReview};
 use kube::{Api, Client, api::PostParams};
@@ -90,7 +90,11 @@ pub async fn review(context: &Context, run: &Run) -> Reviewed {
         namespace: snapshot.namespace.clone(),
         name: name.clone(),
     };
-    let needs = needs(run);
+    review_needs(context, &account, &snapshot.plan, &needs(run)).await
+}
+
+/// Asks whether `account` has all rights that runs of `plan` need.
+pub async fn review_needs(context: &Context, account: &Account, plan: &str, needs: &Needs) -> Reviewed {
     let served = match context.performer.served(&needs.kinds()).await {
         Ok(served) => served,
         Err(failure) => {
@@ -99,8 +103,8 @@ pub async fn review(context: &Context, run: &Run) -> Reviewed {
         }
     };
     let rights = needs.rights(|kind| served.get(kind).cloned());
-    match context.reviews.missing(context, &account, &rights).await {
-        Ok(missing) => Reviewed::Asked(problems(&account, &snapshot.plan, &rights, &missing)),
+    match context.reviews.missing(context, account, &rights).await {
+        Ok(missing) => Reviewed::Asked(problems(account, plan, &rights, &missing)),
         Err(error) => Reviewed::NotAsked(error),
     }
 }

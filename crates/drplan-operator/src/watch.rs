@@ -70,7 +70,8 @@ impl Watched for Raw<DRPlan> {
     const PLURAL: &'static str = "drplans";
 
     fn seen(self, context: &Context) {
-        plan_seen(context, PlanEntry::of(self));
+        let entry = context.index.plan_of(self);
+        plan_seen(context, entry);
     }
 
     fn gone(key: &Key, context: &Context) {
@@ -90,7 +91,11 @@ impl Watched for Card {
         let plan = self.plan().map(|plan| (key.0.clone(), plan.to_owned()));
         let before = context.index.execution(&key).and_then(|known| known.phase());
         let after = self.phase();
-        context.leadership.saw(self.status.lease_transitions.unwrap_or(0));
+        if let Some(transitions) = self.status.lease_transitions {
+            context
+                .leadership
+                .saw(transitions, self.status.process.as_deref());
+        }
         if context.index.put_execution(self) {
             context.queues.executions.push(key);
             if let Some(plan) = plan.filter(|_| before != after) {

@@ -13,7 +13,6 @@ use drplan_operator::{
     },
     context::Settings,
     index::{Index, PlanEntry, WorkflowEntry},
-    plans,
     raw::Raw,
     record::Record,
     says,
@@ -259,7 +258,7 @@ proptest! {
         let flow_status = status_of(&flow_entry);
         let index = Index::default();
         index.put_workflow(flow_entry);
-        let found = match plans::compiled(&index, &settings, &plan_entry) {
+        let found = match plan_entry.compiled(&index.sources(&plan_entry), &settings) {
             Ok(compiled) => compiled.warnings,
             Err(problems) => problems,
         };

@@ -102,6 +102,13 @@ impl AuditEntry {
             .unwrap_or(0)
     }
 
+    /// Whether nobody knows what came of it: the client was gone before it was answered, or the server failed. It may have
+    /// been done.
+    pub fn is_unanswered(&self) -> bool {
+        // The server has 499 for a client that closed the connection.
+        matches!(self.code(), 0 | 499..)
+    }
+
     /// Whether the user's rights did not suffice. Refusals for another reason have the code 403 too: a namespace that is
     /// being deleted takes nothing new, whoever asks.
     pub fn lacked_rights(&self) -> bool {
@@ -270,6 +277,28 @@ impl AuditQuery {
             }))
         })
         .await
+    }
+
+    /// Waits until such requests were answered `code` as often as `count`, and checks that it were no more. The log does
+    /// not tell how a request was answered whose client died: each of these may stand for one.
+    ///
+    /// # Errors
+    ///
+    /// At the deadline, or when there are more.
+    pub async fn happened(&self, code: u16, count: usize) -> anyhow::Result<()> {
+        let what = format!("{count} answers {code} to {self:?}");
+        let answered = eventually(&what, async || {
+            let entries = self.entries()?;
+            let answered = entries.iter().filter(|entry| entry.code() == code).count();
+            let unanswered = entries.iter().filter(|entry| entry.is_unanswered()).count();
+            Ok(Seen::when(
+                (answered + unanswered >= count).then_some(answered),
+                || format!("{answered} of them, {unanswered} without an answer"),
+            ))
+        })
+        .await?;
+        anyhow::ensure!(answered <= count, "{answered} instead of {what}");
+        Ok(())
     }
 
     fn covers(&self, entry: &AuditEntry) -> bool {

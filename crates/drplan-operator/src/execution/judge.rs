@@ -82,7 +82,7 @@ pub(super) async fn judge_plan(
         );
         return Ok(Judged::Missing(message));
     };
-    if entry.plan.as_ref().is_ok_and(|plan| plan.suspend) {
+    if entry.plan().is_ok_and(|plan| plan.suspend) {
         return Ok(Judged::Refused(Refusal {
             reason: "PlanSuspended",
             message: format!(
@@ -107,7 +107,7 @@ async fn judge_execute(
     read: Workflows,
 ) -> Result<Judged, StoreError> {
     let workflows = read_further(context, entry, read).await?;
-    let Ok(plan) = &entry.plan else {
+    let Ok(plan) = entry.plan() else {
         let problems = entry.problems(&workflows, &context.settings);
         return Ok(Judged::Refused(invalid(&wish.request.plan, problems)));
     };

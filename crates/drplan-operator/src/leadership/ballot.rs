@@ -8,6 +8,8 @@ use k8s_openapi::{
 };
 use tokio::time::Instant;
 
+use super::Counts;
+
 /// The times of an election.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
@@ -43,6 +45,10 @@ impl Timing {
     }
 }
 
+/// How long after this process made the lease a run of the process that held one before may still turn up: that one goes
+/// on for its renew deadline, and what it sent last may be long on its way.
+const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(120);
+
 /// What is known of the lease, and since when.
 #[derive(Debug)]
 pub(super) struct Ballot {
@@ -50,6 +56,10 @@ pub(super) struct Ballot {
     holder: String,
     /// The lease as last seen to change, by this process's own clock: the clocks of others may be wrong.
     seen: Option<(LeaseSpec, Instant)>,
+    /// The most transitions that a lease was seen with.
+    most: Option<u64>,
+    /// When this process last made the lease.
+    made: Option<Instant>,
 }
 
 /// What may be done about the lease now.
@@ -63,17 +73,23 @@ pub(super) enum Turn {
 
 impl Ballot {
     pub(super) fn new(holder: String) -> Self {
-        Self { holder, seen: None }
+        Self {
+            holder,
+            seen: None,
+            most: None,
+            made: None,
+        }
     }
 
     /// What to do about `lease` as read at `now`; none if it does not exist.
     ///
-    /// `counted` is the most transitions that any run's record carries. A lease that was deleted and made anew counts on
-    /// from there, or its holder could not claim these runs.
+    /// `counts` is what the records of runs carry. A lease that was deleted and made anew counts on from there and from
+    /// the lease before it, or its holder could not claim these runs. Whoever held that one may have led a moment longer:
+    /// the new one counts on from a run that it began then, too.
     pub(super) fn turn(
         &mut self,
         lease: Option<&Lease>,
-        counted: u64,
+        counts: Counts,
         timing: &Timing,
         now: Instant,
         wall: MicroTime,
@@ -86,6 +102,9 @@ impl Ballot {
                 now
             }
         };
+        if lease.is_some() {
+            self.most = self.most.max(Some(transitions(&found)));
+        }
         let holder = found.holder_identity.as_deref().unwrap_or_default();
         let is_own = holder == self.holder;
         // A holder writes for how long it means to hold it.
@@ -97,11 +116,18 @@ impl Ballot {
         if !holder.is_empty() && !is_own && now < since + held {
             return Turn::Held(since + held);
         }
-        let transitions = match (lease, is_own) {
-            (Some(_), true) => transitions(&found).max(counted),
-            (Some(_), false) => transitions(&found).max(counted) + 1,
-            (None, _) if counted == 0 => 0,
-            (None, _) => counted + 1,
+        let after = |count: Option<u64>| count.map_or(0, |count| count + 1);
+        let transitions = match lease {
+            Some(_) if is_own => {
+                let was_made = self.made.is_some_and(|made| now < made + PREDECESSOR_PATIENCE);
+                let least = after(counts.others.filter(|_| was_made));
+                transitions(&found).max(counts.all.unwrap_or(0)).max(least)
+            }
+            Some(_) => after(Some(transitions(&found)).max(counts.all)),
+            None => {
+                self.made = Some(now);
+                after(self.most.max(counts.all))
+            }
         };
         let acquire_time = found.acquire_time.clone().filter(|_| is_own);
         Turn::Write(Box::new(LeaseSpec {
@@ -146,6 +172,19 @@ mod tests {
         retry_period: Duration::from_secs(2),
     };
 
+    const NONE: Counts = Counts {
+        all: None,
+        others: None,
+    };
+
+    /// Of runs of another process.
+    fn counts(most: u64) -> Counts {
+        Counts {
+            all: Some(most),
+            others: Some(most),
+        }
+    }
+
     fn wall(second: i64) -> MicroTime {
         MicroTime(Timestamp::from_second(second).unwrap())
     }
@@ -181,7 +220,7 @@ mod tests {
     #[test]
     fn a_lease_that_does_not_exist_is_made() {
         let begin = Instant::now();
-        let spec = written(Ballot::new("a".to_owned()).turn(None, 0, &TIMING, begin, wall(5)));
+        let spec = written(Ballot::new("a".to_owned()).turn(None, NONE, &TIMING, begin, wall(5)));
         assert_eq!(spec.holder_identity.as_deref(), Some("a"));
         assert_eq!(
             (spec.lease_duration_seconds, spec.lease_transitions),
@@ -192,8 +231,42 @@ mod tests {
             (Some(wall(5)), Some(wall(5)))
         );
         // Runs remember more terms than it.
-        let spec = written(Ballot::new("a".to_owned()).turn(None, 4, &TIMING, begin, wall(5)));
+        let spec = written(Ballot::new("a".to_owned()).turn(None, counts(4), &TIMING, begin, wall(5)));
         assert_eq!(spec.lease_transitions, Some(5));
+        // So does whoever saw the one that was deleted.
+        let mut ballot = Ballot::new("a".to_owned());
+        ballot.turn(Some(&lease(of("b", 7))), counts(4), &TIMING, begin, wall(5));
+        let spec = written(ballot.turn(None, counts(4), &TIMING, begin, wall(5)));
+        assert_eq!(spec.lease_transitions, Some(8));
+    }
+
+    #[test]
+    fn a_lease_made_anew_counts_on_from_what_its_predecessor_began_meanwhile() {
+        let begin = Instant::now();
+        let mut ballot = Ballot::new("a".to_owned());
+        let mut found = written(ballot.turn(None, NONE, &TIMING, begin, wall(5)));
+        assert_eq!(found.lease_transitions, Some(0));
+        let mut renewed = |counts, after| {
+            let turn = ballot.turn(
+                Some(&lease(found.clone())),
+                counts,
+                &TIMING,
+                begin + seconds(after),
+                wall(9),
+            );
+            found = written(turn);
+            found.lease_transitions
+        };
+        assert_eq!(renewed(NONE, 2), Some(0));
+        assert_eq!(renewed(counts(0), 4), Some(1));
+        // What the process has claimed is its own.
+        let own = Counts {
+            all: Some(1),
+            others: None,
+        };
+        assert_eq!(renewed(own, 6), Some(1));
+        // Much later nobody can be its predecessor: that one has a lease of its own.
+        assert_eq!(renewed(counts(1), 130), Some(1));
     }
 
     #[test]
@@ -205,7 +278,7 @@ mod tests {
         let mut turn = |held: &LeaseSpec, after| {
             ballot.turn(
                 Some(&lease(held.clone())),
-                0,
+                NONE,
                 &TIMING,
                 begin + seconds(after),
                 wall(9),
@@ -229,7 +302,7 @@ mod tests {
             acquire_time: Some(wall(1)),
             ..of("a", 3)
         };
-        let spec = written(ballot.turn(Some(&lease(own.clone())), 3, &TIMING, begin, wall(9)));
+        let spec = written(ballot.turn(Some(&lease(own.clone())), counts(3), &TIMING, begin, wall(9)));
         assert_eq!(
             (spec.lease_transitions, spec.acquire_time),
             (Some(3), Some(wall(1)))
@@ -238,7 +311,7 @@ mod tests {
         let released = ballot.released(&own, wall(10)).unwrap();
         assert_eq!(released.holder_identity.as_deref(), Some(""));
         let mut other = Ballot::new("b".to_owned());
-        let spec = written(other.turn(Some(&lease(released)), 0, &TIMING, begin, wall(11)));
+        let spec = written(other.turn(Some(&lease(released)), NONE, &TIMING, begin, wall(11)));
         assert_eq!(spec.lease_transitions, Some(4));
         assert_eq!(other.released(&own, wall(12)), None);
     }

@@ -138,10 +138,10 @@ impl Candidate {
     async fn ask(&mut self, now: Instant) -> Result<Option<u64>, StoreError> {
         let refused = |error| StoreError::of(&error);
         let found = self.leases.get_opt(&self.name.name).await.map_err(refused)?;
-        let counted = self.leadership.most_transitions();
+        let counts = self.leadership.counts();
         let turn = self
             .ballot
-            .turn(found.as_ref(), counted, &self.timing, now, wall());
+            .turn(found.as_ref(), counts, &self.timing, now, wall());
         let Turn::Write(spec) = turn else {
             return Ok(None);
         };

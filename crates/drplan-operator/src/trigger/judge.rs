@@ -38,7 +38,7 @@ pub(super) async fn judge(context: &Context, plan: &PlanEntry, wish: Wish) -> Re
     if plan.meta.deletion_timestamp.is_some() {
         return refuse("the plan is being deleted");
     }
-    match &plan.plan {
+    match plan.plan() {
         Ok(spec) if spec.suspend => {
             return refuse("the plan is suspended; set spec.suspend to false, then annotate it again");
         }

@@ -8,7 +8,6 @@ use drplan_engine::{Observed, Run, Snapshot, advance, snapshot::sha256_hex};
 use drplan_operator::{
     context::Settings,
     index::{Index, PlanEntry, WorkflowEntry},
-    plans,
     record::Record,
     workflows::status_of,
 };
@@ -70,7 +69,8 @@ fn damaged_objects_are_refused_or_run() {
         if victim >= workflows.len() {
             damage::value(&mut plan["spec"], &plans_of, rng);
         }
-        match plans::compiled(&index, &settings, &PlanEntry::of(raw::<DRPlan>(&plan))) {
+        let entry = PlanEntry::of(raw::<DRPlan>(&plan));
+        match entry.compiled(&index.sources(&entry), &settings) {
             Ok(found) => {
                 compiled += 1;
                 runs(found.snapshot);

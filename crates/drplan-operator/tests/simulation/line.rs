@@ -65,6 +65,7 @@ async fn exchange(life: Life, request: http::Request<HttpBody>) -> Result<Respon
     };
     let asked = tokio::time::Instant::now();
     let mut passage = world.passage();
+    passage.to += world.slowness(life.operator);
     if let Some(request) = &request {
         world.sent(&life, request);
     }

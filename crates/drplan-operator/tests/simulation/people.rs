@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use drplan_api::labels;
 use serde_json::{Value, json};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
-    api::{Kind, field, text},
+    api::{Change, Kind, field, text},
     dice::Dice,
     plan::execution,
     scenario::{Fault, Wish},
@@ -42,6 +42,37 @@ pub(crate) fn come(world: &World) {
         }
     }
     tokio::spawn(be_on_call(world.clone()));
+}
+
+/// Deletes the lease some time after a process took it, where that is a fault.
+pub(crate) fn see_lease(world: &World, by: &str, change: &Change) {
+    let holder = |lease: Option<&Value>| {
+        let holder = lease.map(|lease| text(lease, "/spec/holderIdentity").to_owned());
+        holder.filter(|holder| !holder.is_empty())
+    };
+    let (before, after) = (holder(change.before.as_deref()), holder(change.after.as_deref()));
+    if after.is_none() || before == after {
+        return;
+    }
+    let taking = world.lease_taken();
+    for fault in &world.scenario.faults {
+        let Fault::Unseat { nth, after, slow } = *fault else {
+            continue;
+        };
+        if nth != taking {
+            continue;
+        }
+        let operators = 0..world.scenario.operators;
+        let is_holder = |operator: &usize| by.starts_with(&format!("operator-{operator}-"));
+        if let Some(holder) = operators.into_iter().find(is_holder) {
+            world.slow(holder, Instant::now() + Duration::from_millis(slow));
+        }
+        let (world, key) = (world.clone(), change.key.clone());
+        tokio::spawn(async move {
+            sleep(Duration::from_millis(after)).await;
+            world.act("somebody", |store, _| store.remove(&key).into_iter().collect());
+        });
+    }
 }
 
 async fn fulfil(world: &World, number: usize, wish: &Wish) {

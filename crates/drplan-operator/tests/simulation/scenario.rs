@@ -68,6 +68,9 @@ pub(crate) enum Fault {
     Watch { nth: u64, how: Blind },
     /// The API server forgets what was before.
     Compact { at: u64 },
+    /// Somebody deletes the lease this long after it was taken for the n-th time, and all that its holder asks for takes
+    /// `slow` milliseconds from then on: two processes lead for a while.
+    Unseat { nth: u64, after: u64, slow: u64 },
 }
 
 /// How a request goes wrong.
@@ -145,7 +148,33 @@ impl Scenario {
         };
         scenario.roll_faults(&mut dice);
         scenario.roll_wishes(&mut dice);
+        scenario.roll_lease();
         scenario
+    }
+
+    /// Somebody deletes the lease, mostly while a process has just begun to take up what another one left.
+    fn roll_lease(&mut self) {
+        let mut dice = Dice::of(self.seed, &[6]);
+        if !self.elects || !dice.percent(25) {
+            return;
+        }
+        self.operators = 3;
+        for operator in 0..self.operators {
+            if dice.percent(50) {
+                self.faults.push(Fault::Crash {
+                    operator,
+                    polls: 20 + dice.below(400),
+                    back_after: dice.small(20_000),
+                });
+            }
+        }
+        // Late enough for the others to know that it was taken, and early enough for its holder not to have done much.
+        let after = dice.below(3500);
+        self.faults.push(Fault::Unseat {
+            nth: 1 + dice.below(3),
+            after,
+            slow: after + dice.below(1000),
+        });
     }
 
     fn roll_faults(&mut self, dice: &mut Dice) {
@@ -240,7 +269,11 @@ impl Scenario {
             Fault::Term { at, back_after, .. } => at + back_after,
             Fault::Pause { at, millis, .. } | Fault::Cut { at, millis, .. } => at + millis,
             Fault::Clock { at, .. } | Fault::Compact { at } => *at,
-            Fault::Crash { .. } | Fault::CrashAt { .. } | Fault::Request { .. } | Fault::Watch { .. } => 0,
+            Fault::Crash { .. }
+            | Fault::CrashAt { .. }
+            | Fault::Request { .. }
+            | Fault::Watch { .. }
+            | Fault::Unseat { .. } => 0,
         });
         ends.max().unwrap_or(0)
     }

@@ -45,8 +45,12 @@ struct Inner {
     events: u64,
     /// Until when an operator is cut off.
     cuts: BTreeMap<usize, Instant>,
+    /// Until when what an operator asks for does not arrive.
+    slow: BTreeMap<usize, Instant>,
     /// Wishes that are not fulfilled.
     wishes: usize,
+    /// How often the lease was taken.
+    takings: u64,
     /// Arrivals at sites, by key.
     arrivals: BTreeMap<String, u64>,
     /// The first process of each operator.
@@ -80,7 +84,9 @@ impl World {
             requests: 0,
             events: 0,
             cuts: BTreeMap::new(),
+            slow: BTreeMap::new(),
             wishes: scenario.wishes.len(),
+            takings: 0,
             arrivals: BTreeMap::new(),
             first: Vec::new(),
         };
@@ -185,6 +191,19 @@ impl World {
         self.lock().cuts.insert(operator, until);
     }
 
+    /// Lets nothing that an operator asks for arrive before then.
+    pub(crate) fn slow(&self, operator: usize, until: Instant) {
+        self.lock().slow.insert(operator, until);
+    }
+
+    /// How long what an operator asks for now is on its way beyond the usual.
+    pub(crate) fn slowness(&self, operator: usize) -> Duration {
+        let until = self.lock().slow.get(&operator).copied();
+        until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        })
+    }
+
     /// Until when an operator is cut off, if it is.
     pub(crate) fn cut_until(&self, operator: usize) -> Option<Instant> {
         let until = self.lock().cuts.get(&operator).copied();
@@ -241,13 +260,22 @@ impl World {
             if let Some(broken) = broken {
                 self.violate(broken);
             }
-            if change.key.0 == Kind::Job {
-                crate::jobs::follow(self, change);
+            match change.key.0 {
+                Kind::Job => crate::jobs::follow(self, change),
+                Kind::Lease => crate::people::see_lease(self, by, change),
+                _ => {}
             }
         }
         if !changes.is_empty() {
             self.changed.notify_one();
         }
+    }
+
+    /// The lease has another holder. How often that was so.
+    pub(crate) fn lease_taken(&self) -> u64 {
+        let inner = &mut *self.lock();
+        inner.takings += 1;
+        inner.takings
     }
 
     /// A call leaves a process.

@@ -8,7 +8,8 @@ use futures::{StreamExt, stream};
 use serde_json::Value;
 
 use crate::fixtures::{
-    action_of, apply_plan, create, execution, execution_until, executions, job, phases, post, released, text,
+    action_of, annotate, apply_plan, create, execution, execution_until, executions, job, phases, post,
+    released, text,
 };
 use crate::shared;
 
@@ -64,7 +65,7 @@ const CASES: &[Case] = &[
 async fn stopped_past_its_successors_start_a_process_begins_nothing_and_writes_nothing() -> anyhow::Result<()>
 {
     let control_plane = shared().await?;
-    let outcomes: Vec<(&str, anyhow::Result<()>)> = stream::iter(CASES.iter().enumerate())
+    let outcomes: Vec<(String, anyhow::Result<()>)> = stream::iter(CASES.iter().enumerate())
         .map(|(number, case)| {
             let control_plane = control_plane.clone();
             async move {
@@ -72,7 +73,8 @@ async fn stopped_past_its_successors_start_a_process_begins_nothing_and_writes_n
                 let outcome = control_plane
                     .with_namespace(&format!("stopped-{number}"), test)
                     .await;
-                (case.stops, outcome)
+                let found = if case.is_found { ", found" } else { "" };
+                (format!("{}{found}", case.stops), outcome)
             }
         })
         .buffer_unordered(AT_ONCE)
@@ -120,6 +122,7 @@ async fn stand_still(t: &TestNamespace, case: &Case) -> anyhow::Result<()> {
     stopped
         .logged("that the run is dropped", |line| has(line, "the run is dropped"))
         .await?;
+    looks_again(t, &since).await?;
     let writes = successful_writes(&since)?;
     ensure!(writes.is_empty(), "after it went on it wrote {writes:?}");
 
@@ -188,7 +191,8 @@ async fn a_call_in_flight_of_a_process_that_stood_still_comes_to_nothing() -> an
         stopped
             .logged("that the run is dropped", |line| has(line, "the run is dropped"))
             .await?;
-        assert!(successful_writes(&since)?.is_empty());
+        looks_again(t, &since).await?;
+        assert_eq!(successful_writes(&since)?, Vec::<String>::new());
         t.stand_in.release("/last");
         let done = execution_until(t, "run", "Succeeded").await?;
         assert_eq!(epoch(&done), Some(claimed));
@@ -293,6 +297,25 @@ fn operator_as(t: &TestNamespace, user: &str) -> anyhow::Result<OperatorLaunch> 
 
 fn user_of(t: &TestNamespace, user: &str) -> String {
     format!("{user}:{}", t.name)
+}
+
+/// Waits until the process that dropped the run has looked at it again, and then for each of two changes: whoever may
+/// claim it does so at the first look.
+async fn looks_again(t: &TestNamespace, since: &AuditQuery) -> anyhow::Result<()> {
+    let reads = since
+        .clone()
+        .resource("drplanexecutions")
+        .subresource("")
+        .name("run")
+        .verb("get");
+    // When it was refused, when its task ended, and then to see whose run it is.
+    reads.wait_for(3).await?;
+    for change in ["first", "second"] {
+        let before = reads.entries()?.len();
+        annotate(&executions(t), "run", "example.com/change", Some(change)).await?;
+        reads.wait_for(before + 1).await?;
+    }
+    Ok(())
 }
 
 fn since_now(t: &TestNamespace, user: &str) -> AuditQuery {

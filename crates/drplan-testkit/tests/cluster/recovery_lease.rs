@@ -226,6 +226,44 @@ async fn runs_outlive_the_lease_and_the_election() -> anyhow::Result<()> {
     control_plane.with_namespace("lease-anew", test).await
 }
 
+#[tokio::test]
+async fn a_lease_deleted_under_its_holder_makes_another_go_on_at_once_in_a_later_term() -> anyhow::Result<()>
+{
+    let control_plane = shared().await?;
+    let test = async |t: &TestNamespace| {
+        t.stand_in.script("/first", [Answer::ok().held(), Answer::ok()]);
+        apply_two(t).await?;
+        let leader = t.launch_operator(candidate(t, "a")?).await?;
+        holder(t, |holder| holder.starts_with("a_")).await?;
+        let follower = t.launch_operator(candidate(t, "b")?).await?;
+        follower.ready().await?;
+        create(t, &execution("run", "shop")).await?;
+        t.stand_in.wait_for("/first", 1).await?;
+        let before = epoch_now(t).await?;
+
+        // It is not there to make the lease anew itself.
+        leader.stop()?;
+        t.api::<Lease>().delete(LEASE, &DeleteParams::default()).await?;
+        holder(t, |holder| holder.starts_with("b_")).await?;
+        let done = execution_until(t, "run", "Succeeded").await?;
+        released(t, "run").await?;
+        let after = epoch(&done).context("it was claimed")?;
+        ensure!(
+            after.0 != before.0 && after.1 > before.1,
+            "{after:?} follows {before:?}"
+        );
+        leader.cont()?;
+        logged(&leader, "this process leads no longer").await?;
+        let counts = ["/first", "/last"].map(|path| t.stand_in.count_by_key(path));
+        ensure!(
+            counts[0].values().eq([&2]) && counts[1].values().eq([&1]),
+            "{counts:?}"
+        );
+        Ok(())
+    };
+    control_plane.with_namespace("lease-deleted", test).await
+}
+
 async fn apply_two(t: &TestNamespace) -> anyhow::Result<()> {
     let actions =
         ["first", "last"].map(|name| post(name, &t.stand_in.url(&format!("/{name}"))).timeout("10m"));

@@ -11,6 +11,7 @@ mod objects;
 mod process;
 mod seen;
 mod site;
+mod soak;
 mod steps;
 mod stored;
 mod unit;
@@ -36,6 +37,7 @@ use figures::{demanded, head, row};
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]
 pub async fn run() -> anyhow::Result<()> {
     let crds = tokio::task::spawn_blocking(operator_crds).await??;
+    let soak_crds = crds.clone();
     let parts = std::env::var("DRPLAN_BENCH").unwrap_or_default();
     let wanted = |part: &str| parts.is_empty() || parts.split(',').any(|wanted| wanted == part);
     let begun = Instant::now();
@@ -70,14 +72,24 @@ pub async fn run() -> anyhow::Result<()> {
         let control_plane = ControlPlane::start(Options::default().with_crds(crds)).await?;
         control_plane.with_namespace("bench-election", elected).await?;
     }
+    // Only where it is asked for: it takes as long as it is told to.
+    if parts.split(',').any(|part| part == "soak") {
+        let options = Options {
+            audit: false,
+            ..Options::default()
+        };
+        let control_plane = ControlPlane::start(options.with_crds(soak_crds)).await?;
+        control_plane.with_namespace("bench-soak", soaked).await?;
+    }
     println!("\nmeasured in {} s", begun.elapsed().as_secs());
     Ok(())
 }
 
 /// What runs at once, one crowd after another.
-const CROWDS: [Wanted; 5] = [
+const CROWDS: [Wanted; 7] = [
     Wanted {
         plans: 10,
+        workflows: 1,
         actions: 3,
         delay: Duration::from_secs(1),
         demand: Demand {
@@ -91,6 +103,15 @@ const CROWDS: [Wanted; 5] = [
     of_twenty(10, None, None, None, None),
     of_twenty(100, Some(2.0), Some(11.0), None, Some(40.0)),
     of_twenty(500, Some(10.0), Some(30.0), Some(60.0), Some(128.0)),
+    Wanted {
+        actions: 200,
+        ..of_twenty(1, None, None, None, None)
+    },
+    Wanted {
+        workflows: 50,
+        actions: 4,
+        ..of_twenty(1, None, None, None, None)
+    },
 ];
 
 const fn of_twenty(
@@ -102,6 +123,7 @@ const fn of_twenty(
 ) -> Wanted {
     Wanted {
         plans,
+        workflows: 1,
         actions: 20,
         delay: Duration::ZERO,
         demand: Demand {
@@ -111,6 +133,12 @@ const fn of_twenty(
             memory,
         },
     }
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what it is for")]
+async fn soaked(t: &TestNamespace) -> anyhow::Result<()> {
+    println!("\n{}", soak::head());
+    soak::soak(t, |round| println!("{}", round.row())).await
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what it is for")]

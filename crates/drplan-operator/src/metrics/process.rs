@@ -42,6 +42,11 @@ impl Collector for ProcessCollector {
             "Files and connections that may be open",
             figures.open_files_max,
         )?;
+        gauge(
+            "drplan_tasks",
+            "Tasks of the program that have not ended; those that nothing needs any more end",
+            figures.tasks,
+        )?;
         let seconds = ConstCounter::new(figures.cpu_seconds);
         let help = "Processor time, of user and system";
         seconds.encode(encoder.encode_descriptor("process_cpu_seconds", help, None, seconds.metric_type())?)
@@ -53,6 +58,7 @@ struct Figures {
     resident_bytes: Option<f64>,
     open_files: Option<f64>,
     open_files_max: Option<f64>,
+    tasks: Option<f64>,
     cpu_seconds: f64,
 }
 
@@ -60,12 +66,13 @@ impl Figures {
     fn read(process: &Path) -> Option<Self> {
         let status = fs::read_to_string(process.join("status")).ok()?;
         let limits = fs::read_to_string(process.join("limits")).unwrap_or_default();
+        let count = |count| u32::try_from(count).ok().map(f64::from);
         let open_files = fs::read_dir(process.join("fd")).ok().map(Iterator::count);
+        let runtime = tokio::runtime::Handle::try_current().ok();
         Some(Self {
             resident_bytes: resident_bytes(&status),
-            open_files: open_files
-                .and_then(|count| u32::try_from(count).ok())
-                .map(f64::from),
+            open_files: open_files.and_then(count),
+            tasks: runtime.and_then(|runtime| count(runtime.metrics().num_alive_tasks())),
             open_files_max: open_files_max(&limits),
             cpu_seconds: cpu_seconds(&fs::read_to_string(process.join("stat")).ok()?)?,
         })

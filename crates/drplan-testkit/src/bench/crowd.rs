@@ -12,7 +12,7 @@ use kube::api::ListParams;
 use tokio::time::{Instant, sleep};
 
 use crate::bench::figures::demanded;
-use crate::bench::objects::{apply_plan, execute, looked_at, released};
+use crate::bench::objects::{apply_plan, apply_side_by_side, execute, looked_at, released};
 use crate::bench::process::{Work, usage};
 use crate::bench::site::Site;
 use crate::control_plane::{ControlPlane, Options};
@@ -30,6 +30,9 @@ const EVENTS_PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
     pub(super) plans: usize,
+    /// How many run side by side in each plan.
+    pub(super) workflows: usize,
+    /// Of each workflow, one after another.
     pub(super) actions: usize,
     /// How long one action takes.
     pub(super) delay: Duration,
@@ -90,17 +93,31 @@ pub(super) async fn crowd(wanted: Wanted, crds: &[String]) -> anyhow::Result<Cro
 }
 
 async fn measure(t: &TestNamespace, wanted: Wanted) -> anyhow::Result<Crowd> {
-    let Wanted { plans, actions, .. } = wanted;
+    let Wanted {
+        plans,
+        workflows,
+        actions,
+        ..
+    } = wanted;
     let site = Site::start(wanted.delay).await?;
     let operator = t.start_privileged().await?;
     let names: Vec<String> = (0..plans).map(|plan| format!("p{plan}")).collect();
     let all = |names: Vec<String>| stream::iter(names.into_iter().map(anyhow::Ok));
     all(names.clone())
         .try_for_each_concurrent(SETTING_UP, async |name| {
-            let urls: Vec<String> = (0..actions)
-                .map(|action| site.url(&format!("/{name}/{action}")))
-                .collect();
-            apply_plan(t, &name, &urls).await?;
+            let urls = |workflow: usize| -> Vec<String> {
+                let of_workflow = workflow * actions..(workflow + 1) * actions;
+                of_workflow
+                    .map(|action| site.url(&format!("/{name}/{action}")))
+                    .collect()
+            };
+            match workflows {
+                1 => apply_plan(t, &name, &urls(0)).await?,
+                _ => {
+                    let all: Vec<_> = (0..workflows).map(urls).collect();
+                    apply_side_by_side(t, &name, &all).await?;
+                }
+            }
             looked_at(t, &name).await
         })
         .await?;
@@ -114,7 +131,7 @@ async fn measure(t: &TestNamespace, wanted: Wanted) -> anyhow::Result<Crowd> {
             .await?;
         anyhow::Ok(begun.elapsed())
     };
-    let (created, ()) = tokio::join!(creating, site.until(plans * actions));
+    let (created, ()) = tokio::join!(creating, site.until(plans * workflows * actions));
     let created = created?;
     let first_of_all = names
         .iter()
@@ -129,7 +146,8 @@ async fn measure(t: &TestNamespace, wanted: Wanted) -> anyhow::Result<Crowd> {
     let work = Work::so_far(&t.control_plane, &operator)?.since(before);
     let done = last_end(t).await?.duration_since(clock);
     // Two for each action, four for each run of one stage.
-    let missing = missing_events(t, plans * (2 * actions + 4), begun + EVENTS_PATIENCE).await?;
+    let events = plans * (2 * workflows * actions + 4);
+    let missing = missing_events(t, events, begun + EVENTS_PATIENCE).await?;
     Ok(Crowd {
         wanted,
         created,
@@ -200,11 +218,13 @@ impl Crowd {
     pub(super) fn row(&self) -> String {
         let Wanted {
             plans,
+            workflows,
             actions,
             delay,
             demand,
         } = self.wanted;
         let actions = match delay.as_secs() {
+            0 if workflows > 1 => format!("{workflows} x {actions} actions"),
             0 => format!("{actions} actions"),
             seconds => format!("{actions} actions of {seconds} s"),
         };

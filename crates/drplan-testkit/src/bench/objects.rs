@@ -21,10 +21,32 @@ pub(super) async fn execute(t: &TestNamespace, name: &str, plan: &str) -> anyhow
 
 /// A workflow and a plan, both `name`, that call these URLs in turn.
 pub(super) async fn apply_plan(t: &TestNamespace, name: &str, urls: &[String]) -> anyhow::Result<()> {
+    apply_workflow(t, name, urls).await?;
+    make::<DRPlan>(t, name, json!({"workflowRef": {"name": name}})).await?;
+    Ok(())
+}
+
+/// A plan `name` of one stage in which these workflows, each of which calls its URLs in turn, run side by side.
+pub(super) async fn apply_side_by_side(
+    t: &TestNamespace,
+    name: &str,
+    workflows: &[Vec<String>],
+) -> anyhow::Result<()> {
+    let mut used = Vec::new();
+    for (number, urls) in workflows.iter().enumerate() {
+        let workflow = format!("{name}-{number}");
+        apply_workflow(t, &workflow, urls).await?;
+        used.push(json!({"workflowRef": {"name": workflow}}));
+    }
+    let stage = json!({"name": "main", "parallel": true, "workflows": used});
+    make::<DRPlan>(t, name, json!({"stages": [stage]})).await?;
+    Ok(())
+}
+
+async fn apply_workflow(t: &TestNamespace, name: &str, urls: &[String]) -> anyhow::Result<()> {
     let call = |(number, url): (usize, &String)| json!({"name": format!("a{number}"), "type": "HTTP", "http": {"url": url, "method": "POST"}});
     let actions: Vec<Value> = urls.iter().enumerate().map(call).collect();
     make::<DRWorkflow>(t, name, json!({"actions": actions})).await?;
-    make::<DRPlan>(t, name, json!({"workflowRef": {"name": name}})).await?;
     Ok(())
 }
 

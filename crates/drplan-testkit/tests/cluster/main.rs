@@ -40,6 +40,7 @@ mod fixtures;
 mod guide;
 mod hub;
 mod jobs;
+mod leaks;
 mod leftovers;
 mod namespace;
 mod operator;

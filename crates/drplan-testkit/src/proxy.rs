@@ -60,7 +60,7 @@ impl Proxy {
     ///
     /// When there is no port to listen on.
     pub async fn start(server: SocketAddr) -> anyhow::Result<Self> {
-        let port = free_port()?;
+        let (port, listener) = listen().await?;
         let (mode, modes) = watch::channel(ProxyMode::Pass);
         let (count, connections) = watch::channel(0);
         let (is_listening, listening) = watch::channel(false);
@@ -71,6 +71,7 @@ impl Proxy {
             modes,
             count,
             listening: is_listening,
+            first: Some(listener),
         };
         let stopped = stop.clone().cancelled_owned();
         background().spawn(async move {
@@ -165,20 +166,41 @@ impl Proxy {
     }
 }
 
+/// Ports that are tried before a proxy gives up.
+const PORTS_MAX: usize = 10;
+
 struct Accept {
     server: SocketAddr,
     port: u16,
     modes: watch::Receiver<ProxyMode>,
     count: watch::Sender<usize>,
     listening: watch::Sender<bool>,
+    /// What it listens on until the first cut.
+    first: Option<TcpListener>,
+}
+
+/// A port and what listens on it. Another process may take one between its choice and its use.
+async fn listen() -> anyhow::Result<(u16, TcpListener)> {
+    let mut refused = None;
+    for _ in 0..PORTS_MAX {
+        let port = free_port()?;
+        match TcpListener::bind(("127.0.0.1", port)).await {
+            Ok(listener) => return Ok((port, listener)),
+            Err(error) => refused = Some(error),
+        }
+    }
+    Err(refused.map_or_else(|| anyhow::anyhow!("no port was tried"), anyhow::Error::from))
+        .context("the proxy does not listen")
 }
 
 impl Accept {
     async fn run(mut self) {
         loop {
-            let Ok(listener) = TcpListener::bind(("127.0.0.1", self.port)).await else {
-                return;
+            let listener = match self.first.take() {
+                Some(listener) => Ok(listener),
+                None => TcpListener::bind(("127.0.0.1", self.port)).await,
             };
+            let Ok(listener) = listener else { return };
             self.listening.send_replace(true);
             // Dropping the set at a cut drops the connections, and dropping the listener refuses new ones.
             let mut connections = JoinSet::new();

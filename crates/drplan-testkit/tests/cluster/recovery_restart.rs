@@ -120,6 +120,12 @@ async fn asked_to_end_while_the_api_server_is_gone_it_ends() -> anyhow::Result<(
             (action_of(seen, "main/wait[0]/wait")["attempts"] == 2).then_some(())
         })
         .await?;
+        // It knows that this is stored; results of which it does not it would keep for as long as it drains.
+        operator
+            .logged("the second attempt", |line| {
+                (line["reason"] == "ActionRetrying").then_some(())
+            })
+            .await?;
         proxy.set(ProxyMode::Cut).await?;
         assert_eq!(operator.terminate().await?, 0);
         proxy.set(ProxyMode::Pass).await?;

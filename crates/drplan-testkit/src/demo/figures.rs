@@ -36,7 +36,8 @@ impl Figures {
         let column = async |name: &str, status: &DRPlanExecutionStatus, journals: &Journals, what: &str| {
             let (done, all) = done(status);
             let writes = scene.audit.query().user(OPERATOR).resource("drplanexecutions");
-            let writes = writes.subresource("status").name(name).verb("patch").code(200);
+            let writes = writes.subresource("status").name(name).code(200);
+            let writes = writes.verb("update").verb("patch");
             // The last one is entered a moment after the end.
             writes.wait_for(1).await?;
             let calls = journals.calls();

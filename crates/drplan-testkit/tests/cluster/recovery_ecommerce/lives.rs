@@ -37,9 +37,9 @@ const WRITES: [&str; 8] = [
     "release",
 ];
 
-/// Those of them that a run makes at once: a life that ends with one may have made the others. `recovery_kill` has a run
-/// for each.
-const AT_ONCE: [&str; 3] = ["metadata", "plan-finalizer", "snapshot"];
+/// Those of them that a run makes at once, the snapshot beside the others: a life that ends with one may have made the
+/// others. `recovery_kill` has a run for each.
+const AT_ONCE: [&str; 4] = ["metadata", "plan-finalizer", "lock", "snapshot"];
 
 impl Deaths {
     /// For the name of a namespace.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use drplan_api::status::PlanPhase;
+use drplan_api::{DRPlanExecution, status::PlanPhase};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 
 use super::process::Process;
-use super::shop::Run;
+use super::shop::{Run, SHOP};
 use super::{NAMESPACE, Trial, seen};
 use crate::eventually::{Seen, eventually, object_until};
 use crate::stand_in::{Outcome, Recorded};
@@ -25,6 +25,7 @@ impl Trial<'_> {
         self.databases.hold(MYSQL);
         let run = self.forth().await?;
         self.call_in_flight(MYSQL).await?;
+        self.nothing_beside(&run, MYSQL).await?;
         let leader = self.pod(&self.leader().await?).await?;
         let process = Process::of(&leader)?;
         process.kill()?;
@@ -86,6 +87,7 @@ impl Trial<'_> {
         self.databases.hold(REDIS);
         let run = self.forth().await?;
         self.call_in_flight(REDIS).await?;
+        self.nothing_beside(&run, REDIS).await?;
         let leader = self.leader().await?;
         let delete = ["delete", "pod", &leader, "--namespace", NAMESPACE];
         self.kubectl
@@ -114,6 +116,20 @@ impl Trial<'_> {
                 calls.iter().any(is_it).then_some(())
             })
             .await
+    }
+
+    /// Waits until all that runs beside the action is recorded, so that nothing else can be cut off.
+    async fn nothing_beside(&self, run: &Run, path: &str) -> anyhow::Result<()> {
+        let (stage, action) = path.split_once('/').context("a path")?;
+        let others_have_ended = |execution: Option<&DRPlanExecution>| {
+            let status = execution?.status.as_ref()?;
+            let stage = status.stage_statuses.iter().find(|known| known.name == stage)?;
+            let workflows = stage.workflow_executions.iter().enumerate();
+            let mut others = workflows.filter(|(index, _)| !action.contains(&format!("[{index}]")));
+            others.all(|(_, other)| other.phase.is_ended()).then_some(())
+        };
+        let what = "nothing but the call is under way";
+        object_until(&self.executions(SHOP), &run.name, what, others_have_ended).await
     }
 
     /// Waits until the call of the action has arrived again.

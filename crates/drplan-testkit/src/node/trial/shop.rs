@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::{Trial, seen};
-use crate::eventually::object_until;
+use crate::eventually::{Seen, eventually, object_until};
 
 pub(super) const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/ecommerce");
 /// Where it is.
@@ -35,7 +35,17 @@ impl Trial<'_> {
     /// Applies the example, and what answers for its services at the other site: a container behind Services of their
     /// names. Waits until the plan may run.
     pub(super) async fn apply_shop(&self) -> anyhow::Result<()> {
-        self.kubectl.run(&["apply", "-f", EXAMPLE]).await?;
+        // A Pod is ready a moment before the way to it through the Service is laid on the node.
+        eventually("the way to the webhooks", async || {
+            match self.kubectl.run(&["apply", "-f", EXAMPLE]).await {
+                Ok(_) => Ok(Seen::when(Some(()), String::new)),
+                Err(error) if format!("{error:#}").contains("failed calling webhook") => {
+                    Ok(Seen::when(None, || format!("{error:#}")))
+                }
+                Err(error) => Err(error),
+            }
+        })
+        .await?;
         let labels = json!({"app": "answers"});
         let service = |name: &&str| {
             json!({

@@ -49,7 +49,7 @@ pub use go::BuildError;
 pub use kept::{Kept, Launch};
 pub use kubectl::Kubectl;
 pub use namespace::TestNamespace;
-pub use operator::{OperatorLaunch, OperatorProcess, cli_binary, operator_binary, operator_crds};
+pub use operator::{OperatorLaunch, OperatorProcess, cli_binary, metric_sum, operator_binary, operator_crds};
 pub use port::free_port;
 pub use proxy::{Direction, Proxy, ProxyMode};
 pub use rustix::process::Signal;

@@ -118,6 +118,16 @@ pub struct OperatorProcess {
     kept: Mutex<Option<Arc<Kept>>>,
 }
 
+/// The sum of all samples of the metric `name` in a scrape's `text`, 0 if there are none.
+pub fn metric_sum(text: &str, name: &str) -> f64 {
+    let samples = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let (_, value) = rest.starts_with([' ', '{']).then(|| rest.rsplit_once(' '))??;
+        value.parse::<f64>().ok()
+    });
+    samples.sum()
+}
+
 impl OperatorProcess {
     /// Starts the operator and waits until it is ready. `log` is where its output goes.
     ///

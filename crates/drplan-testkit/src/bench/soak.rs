@@ -13,7 +13,7 @@ use crate::bench::process::usage;
 use crate::bench::site::Site;
 use crate::eventually::{Seen, eventually};
 use crate::namespace::TestNamespace;
-use crate::operator::OperatorProcess;
+use crate::operator::{OperatorProcess, metric_sum};
 
 /// Plans, each of which runs once in a round.
 const PLANS: usize = 100;
@@ -83,14 +83,7 @@ pub(super) async fn soak(t: &TestNamespace, tell: impl Fn(&Round)) -> anyhow::Re
 async fn at_rest(operator: &OperatorProcess, number: usize, took: Duration) -> anyhow::Result<Round> {
     let [tasks, open, executions] = eventually("rest", async || {
         let text = operator.metrics().await?;
-        let sum = |name: &str| -> f64 {
-            let samples = text.lines().filter_map(|line| {
-                let rest = line.strip_prefix(name)?;
-                let (_, value) = rest.starts_with([' ', '{']).then(|| rest.rsplit_once(' '))??;
-                value.parse::<f64>().ok()
-            });
-            samples.sum()
-        };
+        let sum = |name: &str| metric_sum(&text, name);
         let busy = [
             "drplan_executions_active",
             "drplan_queue_length",

@@ -1,7 +1,7 @@
 //! What an operator keeps once everything that it did is over.
 
 use anyhow::ensure;
-use drplan_testkit::{Answer, OperatorProcess, Seen, TestNamespace, eventually, object_until};
+use drplan_testkit::{Answer, OperatorProcess, Seen, TestNamespace, eventually, metric_sum, object_until};
 use kube::api::DeleteParams;
 
 use crate::fixtures::{
@@ -113,15 +113,7 @@ struct Kept {
 async fn at_rest(operator: &OperatorProcess) -> anyhow::Result<Kept> {
     eventually("rest", async || {
         let text = operator.metrics().await?;
-        let sum = |name: &str| -> f64 {
-            let samples = text.lines().filter(|line| {
-                line.strip_prefix(name)
-                    .is_some_and(|rest| rest.starts_with([' ', '{']))
-            });
-            samples
-                .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
-                .sum()
-        };
+        let sum = |name: &str| metric_sum(&text, name);
         let kept = Kept {
             tasks: sum("drplan_tasks"),
             open: sum("process_open_fds"),

@@ -6,7 +6,10 @@ mod storing;
 use std::{sync::Arc, time::Duration};
 
 use drplan_actions::Identity;
-use drplan_api::{DRPlanExecutionStatus, Time, status::ExecutionPhase};
+use drplan_api::{
+    DRPlanExecutionStatus, Time,
+    status::{ExecutionPhase, Undone},
+};
 use drplan_engine::{ActionIndex, Kept, Run, Step, WaitingOn, derive, effect::ActionEffect};
 use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::{
@@ -61,6 +64,8 @@ pub struct Drive {
     lost_contact: Option<u64>,
     /// What a write would have told whose answer was lost.
     untold: Option<Box<Step>>,
+    /// Of a Revert at its end: its target's UID and what that one was told, which no other process does meanwhile.
+    told_target: Option<(String, Undone)>,
     /// Why the run cannot go on in this process.
     broken: Option<String>,
     /// When a write or read last showed that this process acts on the run.
@@ -146,6 +151,7 @@ impl Drive {
             orders: Orders::default(),
             lost_contact: None,
             untold: None,
+            told_target: None,
             broken: None,
             proof,
             in_doubt: false,

@@ -22,6 +22,7 @@ mod process;
 mod rules;
 mod scenario;
 mod sites;
+mod storm;
 mod story;
 mod world;
 

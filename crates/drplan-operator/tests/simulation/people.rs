@@ -11,6 +11,7 @@ use crate::{
     dice::Dice,
     plan::execution,
     scenario::{Fault, Wish},
+    storm,
     world::{World, execution_key, is_terminal, plan_key},
 };
 
@@ -39,6 +40,11 @@ pub(crate) fn come(world: &World) {
                     Vec::new()
                 });
             });
+        }
+    }
+    for fault in &world.scenario.faults {
+        if let Fault::Storm { at, millis, .. } = *fault {
+            tokio::spawn(storm::rage(world.clone(), at, millis));
         }
     }
     tokio::spawn(be_on_call(world.clone()));

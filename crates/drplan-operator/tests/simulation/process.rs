@@ -91,9 +91,7 @@ pub(crate) async fn keep(world: World, operator: usize, options: Arc<RunOptions>
             Some(Fault::CrashAt { point, passing, .. }) => life.process.kill_at_point(point, *passing),
             _ => {}
         }
-        if number == 1 {
-            world.was_born(&life.process);
-        }
+        world.was_born(&life);
         world.tell(|| format!("{} starts", life.name));
         let running = tokio::spawn(
             life.process

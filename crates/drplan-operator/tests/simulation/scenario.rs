@@ -71,6 +71,14 @@ pub(crate) enum Fault {
     /// Somebody deletes the lease this long after it was taken for the n-th time, and all that its holder asks for takes
     /// `slow` milliseconds from then on: two processes lead for a while.
     Unseat { nth: u64, after: u64, slow: u64 },
+    /// Somebody edits a label of each execution that is not over, and of the plan if it is `of_plan`, every so many
+    /// milliseconds for a while. All requests take a millisecond each way then, at least.
+    Storm {
+        at: u64,
+        millis: u64,
+        every: u64,
+        of_plan: bool,
+    },
 }
 
 /// How a request goes wrong.
@@ -149,6 +157,7 @@ impl Scenario {
         scenario.roll_faults(&mut dice);
         scenario.roll_wishes(&mut dice);
         scenario.roll_lease();
+        scenario.roll_storm();
         scenario
     }
 
@@ -174,6 +183,32 @@ impl Scenario {
             nth: 1 + dice.below(3),
             after,
             slow: after + dice.below(1000),
+        });
+    }
+
+    /// Somebody edits labels without a pause, mostly while nothing else goes wrong but a crash. What takes longer than a
+    /// read and the write that follows it never comes between two edits.
+    fn roll_storm(&mut self) {
+        let mut dice = Dice::of(self.seed, &[7]);
+        if !dice.percent(5) {
+            return;
+        }
+        if dice.percent(75) {
+            (self.operators, self.elects) = (1, false);
+            self.faults.clear();
+            if dice.percent(40) {
+                self.faults.push(Fault::Crash {
+                    operator: 0,
+                    polls: 20 + dice.below(600),
+                    back_after: 0,
+                });
+            }
+        }
+        self.faults.push(Fault::Storm {
+            at: dice.small(10_000),
+            millis: 8_000 + dice.below(12_000),
+            every: 3 + dice.below(3),
+            of_plan: dice.percent(50),
         });
     }
 
@@ -263,11 +298,21 @@ impl Scenario {
         }
     }
 
+    /// Whether somebody edits labels without a pause then.
+    pub(crate) fn is_edited_at(&self, now: u64) -> bool {
+        self.faults.iter().any(|fault| match *fault {
+            Fault::Storm { at, millis, .. } => (at..at + millis).contains(&now),
+            _ => false,
+        })
+    }
+
     /// When the last fault that has a time is over, in milliseconds.
     pub(crate) fn calm_from(&self) -> u64 {
         let ends = self.faults.iter().map(|fault| match fault {
             Fault::Term { at, back_after, .. } => at + back_after,
-            Fault::Pause { at, millis, .. } | Fault::Cut { at, millis, .. } => at + millis,
+            Fault::Pause { at, millis, .. }
+            | Fault::Cut { at, millis, .. }
+            | Fault::Storm { at, millis, .. } => at + millis,
             Fault::Clock { at, .. } | Fault::Compact { at } => *at,
             Fault::Crash { .. }
             | Fault::CrashAt { .. }

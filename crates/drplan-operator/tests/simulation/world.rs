@@ -1,5 +1,7 @@
 //! The world that operators, people and sites share.
 
+mod passage;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -20,7 +22,7 @@ use crate::{
     plan::{NAMESPACE, PLAN},
     process::Life,
     rules::Rules,
-    scenario::{Blind, Fates, Fault, Ill, Scenario},
+    scenario::{Fates, Scenario},
 };
 
 /// Where every world begins: 2026-01-30T10:00:00Z.
@@ -51,6 +53,10 @@ struct Inner {
     wishes: usize,
     /// How often the lease was taken.
     takings: u64,
+    /// How many edits of a storm were written, by kind.
+    edits: BTreeMap<Kind, u64>,
+    /// The name of the process that lives, of each operator.
+    living: BTreeMap<usize, String>,
     /// Arrivals at sites, by key.
     arrivals: BTreeMap<String, u64>,
     /// The first process of each operator.
@@ -66,14 +72,6 @@ pub(crate) struct Outcome {
     pub(crate) arrivals: BTreeMap<String, u64>,
 }
 
-/// How a request travels.
-pub(crate) struct Passage {
-    pub(crate) nth: u64,
-    pub(crate) to: Duration,
-    pub(crate) back: Duration,
-    pub(crate) ill: Option<Ill>,
-}
-
 impl World {
     pub(crate) fn new(scenario: Arc<Scenario>, tells: bool) -> Self {
         let inner = Inner {
@@ -87,6 +85,8 @@ impl World {
             slow: BTreeMap::new(),
             wishes: scenario.wishes.len(),
             takings: 0,
+            edits: BTreeMap::new(),
+            living: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             first: Vec::new(),
         };
@@ -136,80 +136,6 @@ impl World {
         self.lock().violation.clone()
     }
 
-    /// Sends a request off: how it travels.
-    pub(crate) fn passage(&self) -> Passage {
-        let nth = {
-            let mut inner = self.lock();
-            inner.requests += 1;
-            inner.requests
-        };
-        let mut dice = Dice::of(self.scenario.seed, &[2, nth]);
-        let mut time = || match (self.scenario.latency, dice.below(100)) {
-            (false, _) | (true, 0..75) => 0,
-            (true, 75..94) => 1 + dice.below(4),
-            (true, 94..99) => 5 + dice.below(60),
-            (true, _) => 100 + dice.below(500),
-        };
-        let ill = self.scenario.faults.iter().find_map(|fault| match fault {
-            Fault::Request { nth: at, how } if *at == nth => Some(*how),
-            _ => None,
-        });
-        Passage {
-            nth,
-            to: Duration::from_millis(time()),
-            back: Duration::from_millis(time()),
-            ill,
-        }
-    }
-
-    /// How the next event of a watch goes wrong.
-    pub(crate) fn next_event(&self, operator: usize) -> (Option<Blind>, Duration) {
-        let nth = {
-            let mut inner = self.lock();
-            inner.events += 1;
-            inner.events
-        };
-        let blind = self.scenario.faults.iter().find_map(|fault| match fault {
-            Fault::Watch { nth: at, how } if *at == nth => Some(*how),
-            _ => None,
-        });
-        let mut dice = Dice::of(self.scenario.seed, &[3, nth]);
-        let late = match (self.scenario.latency, dice.below(100)) {
-            (false, _) | (true, 0..80) => 0,
-            (true, 80..98) => 1 + dice.below(8),
-            (true, _) => 20 + dice.below(2000),
-        };
-        let stale = self.scenario.stale.filter(|(of, _)| *of == operator);
-        (
-            blind,
-            Duration::from_millis(stale.map_or(late, |(_, millis)| millis)),
-        )
-    }
-
-    /// Cuts an operator off until then.
-    pub(crate) fn cut(&self, operator: usize, until: Instant) {
-        self.lock().cuts.insert(operator, until);
-    }
-
-    /// Lets nothing that an operator asks for arrive before then.
-    pub(crate) fn slow(&self, operator: usize, until: Instant) {
-        self.lock().slow.insert(operator, until);
-    }
-
-    /// How long what an operator asks for now is on its way beyond the usual.
-    pub(crate) fn slowness(&self, operator: usize) -> Duration {
-        let until = self.lock().slow.get(&operator).copied();
-        until.map_or(Duration::ZERO, |until| {
-            until.saturating_duration_since(Instant::now())
-        })
-    }
-
-    /// Until when an operator is cut off, if it is.
-    pub(crate) fn cut_until(&self, operator: usize) -> Option<Instant> {
-        let until = self.lock().cuts.get(&operator).copied();
-        until.filter(|until| *until > Instant::now())
-    }
-
     /// A request of a process leaves it.
     pub(crate) fn sent(&self, life: &Life, request: &Request) {
         let broken = self.lock().rules.sent(&life.name, request);
@@ -220,6 +146,7 @@ impl World {
 
     /// The API server answers a request of a process.
     pub(crate) fn answer(&self, by: &str, request: &Request) -> Answer {
+        self.catch_up_with_edits(request.kind);
         let now = self.time().to_string();
         let mut answer = self.lock().store.answer(request, &now);
         self.took(by, &answer.changes);
@@ -305,9 +232,22 @@ impl World {
         self.lock().rules.did(key);
     }
 
-    /// The first process of an operator begins.
-    pub(crate) fn was_born(&self, process: &Process) {
-        self.lock().first.push(process.clone());
+    /// So many edits of objects of `kind` are written. Whether some are new.
+    pub(crate) fn edits_are_written(&self, kind: Kind, made: u64) -> bool {
+        made > self.lock().edits.insert(kind, made).unwrap_or(0)
+    }
+
+    /// A process begins.
+    pub(crate) fn was_born(&self, life: &Life) {
+        let inner = &mut *self.lock();
+        if inner.living.insert(life.operator, life.name.clone()).is_none() {
+            inner.first.push(life.process.clone());
+        }
+    }
+
+    /// The process of the first operator, which is the only one where somebody asks.
+    pub(crate) fn acting(&self) -> String {
+        self.lock().living.get(&0).cloned().unwrap_or_default()
     }
 
     /// How often the first process of the first operator passed each point.
@@ -469,7 +409,7 @@ pub(crate) fn is_terminal(execution: &Value) -> bool {
     ["Succeeded", "Failed", "Cancelled"].contains(&text(execution, "/status/phase"))
 }
 
-fn has_finalizers(object: &Value) -> bool {
+pub(crate) fn has_finalizers(object: &Value) -> bool {
     field(object, "/metadata/finalizers")
         .as_array()
         .is_some_and(|list| !list.is_empty())

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use drplan_engine::{ActionIndex, Facts, Step, action_status, effect::ActionEffect};
+use drplan_engine::{ActionIndex, Facts, Step, action_status, effect::ActionEffect, undone_by};
 use tokio::time::Instant;
 
 use crate::{
@@ -82,8 +82,18 @@ impl Drive {
                 self.kept.insert(name.clone(), Arc::clone(text));
             }
         }
-        if step.status.phase.is_terminal() {
-            undone::enter(&self.context, &self.record.meta, &step.status).await?;
+        let is_end = step.status.phase.is_terminal();
+        if let Some(reverts) = step.status.reverts.as_ref().filter(|_| is_end) {
+            // Once, for what the target is told: a look at it would come between the next two reads and writes as well, and
+            // somebody who edits the Revert in a loop is quicker than that.
+            let told = (
+                reverts.uid.clone(),
+                undone_by(self.record.name(), &step.status, None),
+            );
+            if self.told_target.as_ref() != Some(&told) {
+                undone::enter(&self.context, &self.record.meta, &step.status).await?;
+                self.told_target = Some(told);
+            }
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ pub mod plans;
 pub mod queue;
 pub mod raw;
 pub mod record;
+pub mod refusals;
 pub mod reviews;
 pub mod says;
 pub mod shutdown;

@@ -26,6 +26,7 @@ pub mod record;
 pub mod refusals;
 pub mod reviews;
 pub mod says;
+pub mod setback;
 pub mod shutdown;
 pub mod store;
 pub mod trigger;

@@ -352,7 +352,10 @@ mod tests {
     fn answers_are_told_apart() {
         assert_eq!(of(404, "NotFound", "drplans \"shop\" not found"), "Gone");
         assert_eq!(of(409, "Conflict", "the object has been modified"), "Conflict");
-        assert_eq!(of(409, "AlreadyExists", "leases \"a\" already exists"), "Conflict");
+        assert_eq!(
+            of(409, "AlreadyExists", "leases \"a\" already exists"),
+            "Conflict"
+        );
         assert_eq!(of(403, "Forbidden", "no"), "Refused");
         assert_eq!(of(503, "ServiceUnavailable", "no"), "Unanswered");
     }

@@ -123,7 +123,11 @@ pub(crate) async fn exchange(
     let denied = is_denial(&status.message);
     let mut refusal = Refusal {
         conflicts: if denied { Vec::new() } else { conflicts(&status) },
-        reason: if denied { String::new() } else { status.reason.clone() },
+        reason: if denied {
+            String::new()
+        } else {
+            status.reason.clone()
+        },
         unserved,
         error: ApiError::of(&kube::Error::Api(status.with_code(code).boxed())),
     };

@@ -44,7 +44,12 @@ pub async fn finish(context: &Context, record: &Record, run: Option<Facts<'_>>) 
             completion_time: status.completion_time,
         };
         let released = desk::release(context, &end).await;
-        tell_refusal(context, record, "its plan is held until that can be entered there", &released);
+        tell_refusal(
+            context,
+            record,
+            "its plan is held until that can be entered there",
+            &released,
+        );
         released?;
         fault::point("after-release").await;
     }

@@ -80,9 +80,8 @@ fn webhooks() -> Vec<Webhook> {
         };
         Some(Answer::refusal_with(code, reason, WORDS))
     };
-    let of = |name: &'static str, rule: &Value, is_about: &str| {
-        Webhook::new(name, refusal(name), rule, is_about)
-    };
+    let of =
+        |name: &'static str, rule: &Value, is_about: &str| Webhook::new(name, refusal(name), rule, is_about);
     let records = ours(&["drplanexecutions/status"]);
     let plans_too = ours(&["drplans", "drplans/status"]);
     let maps = |operation: &str| rule("", "v1", &["configmaps"], operation);

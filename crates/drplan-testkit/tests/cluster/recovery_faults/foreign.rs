@@ -58,7 +58,11 @@ pub(super) struct Webhooks {
 
 impl Webhooks {
     /// Registers `webhooks`, and waits until they are asked: until plan `probe` cannot be changed.
-    pub(super) async fn install(t: &TestNamespace, webhooks: &[Webhook], probe: &str) -> anyhow::Result<Self> {
+    pub(super) async fn install(
+        t: &TestNamespace,
+        webhooks: &[Webhook],
+        probe: &str,
+    ) -> anyhow::Result<Self> {
         let authority = Authority::generate()?;
         let server = HttpStandIn::start_secure(&authority.server(&[])?).await?;
         let nobody = format!("https://127.0.0.1:{}/", free_port()?);

@@ -24,7 +24,8 @@ use crate::shared;
 /// - **The record of a run**: it stands still, Running, and begins nothing; the event `StatusRefused` has the words,
 ///   once.
 /// - **The plan**: what is created is Pending and its message has the words; a run that is under way ends, and its plan
-///   is held until the end can be entered there.
+///   is held until the end can be entered there. The events `ReleaseRefused` on the execution and `StatusRefused` on the
+///   plan have the words, once.
 ///
 /// Once the webhooks are gone, all go on by themselves.
 #[tokio::test]
@@ -40,13 +41,13 @@ async fn foreign_webhooks_that_refuse_or_are_down_are_named_and_waited_for() -> 
         for name in ["refused-plan", "down-plan"] {
             apply_plan(t, name, &[post("call", &t.stand_in.url(&format!("/{name}")))]).await?;
         }
-        begin_runs(t, &["refused-status", "down-status", "refused-end"]).await?;
+        begin_runs(t, &["refused-status", "down-status", "refused-end", "down-end"]).await?;
         let webhooks = Webhooks::install(t, &webhooks(), "refused-plan").await?;
 
         for name in ["refused-job", "down-job", "refused-plan", "down-plan"] {
             create(t, &execution(name, name)).await?;
         }
-        for name in ["refused-status", "down-status", "refused-end"] {
+        for name in ["refused-status", "down-status", "refused-end", "down-end"] {
             t.stand_in.release(&format!("/{name}"));
         }
         jobs_are_refused(t).await?;
@@ -58,7 +59,7 @@ async fn foreign_webhooks_that_refuse_or_are_down_are_named_and_waited_for() -> 
     control_plane.with_namespace("faults-webhooks", test).await
 }
 
-fn webhooks() -> [Webhook; 7] {
+fn webhooks() -> [Webhook; 8] {
     let refusal = || Some(Answer::refusal(WORDS));
     let jobs = rule("batch", "v1", &["jobs"], "CREATE");
     let records = ours(&["drplanexecutions/status"]);
@@ -71,6 +72,7 @@ fn webhooks() -> [Webhook; 7] {
         Webhook::new("refused-plan", refusal(), &plans_too, NAMED),
         Webhook::new("down-plan", None, &plans_too, NAMED),
         Webhook::new("refused-end", refusal(), &plans_too, NAMED),
+        Webhook::new("down-end", None, &plans_too, NAMED),
     ]
 }
 
@@ -122,9 +124,24 @@ async fn records_are_refused(t: &TestNamespace) -> anyhow::Result<()> {
 }
 
 async fn plans_are_refused(t: &TestNamespace) -> anyhow::Result<()> {
-    execution_until(t, "refused-end", "Succeeded").await?;
-    let plan = plans(t).get("refused-end").await?;
-    assert_eq!(text(&plan.data, "/status/currentExecution/name"), "refused-end");
+    for (name, words) in [
+        ("refused-end", format!("denied the request: {WORDS}")),
+        (
+            "down-end",
+            "failed calling webhook \"down-end.faults.example.com\"".to_owned(),
+        ),
+    ] {
+        execution_until(t, name, "Succeeded").await?;
+        let told = event(t, name, "ReleaseRefused").await?;
+        let begins =
+            told.starts_with("the run has ended, but its plan is held until that can be entered there; ");
+        assert!(begins && told.contains(&words), "{told}");
+        let told = event(t, name, "StatusRefused").await?;
+        let begins = told.starts_with("the plan cannot be brought up to date; ");
+        assert!(begins && told.contains(&words), "{told}");
+        let plan = plans(t).get(name).await?;
+        assert_eq!(text(&plan.data, "/status/currentExecution/name"), name);
+    }
     create(t, &execution("another", "refused-end")).await?;
     for (name, words) in [
         ("refused-plan", format!("denied the request: {WORDS}")),
@@ -158,6 +175,7 @@ async fn everything_goes_on(t: &TestNamespace) -> anyhow::Result<()> {
         "down-plan",
         "another",
         "refused-end",
+        "down-end",
     ] {
         execution_until(t, name, "Succeeded").await?;
         released(t, name).await?;
@@ -169,6 +187,14 @@ async fn everything_goes_on(t: &TestNamespace) -> anyhow::Result<()> {
         let told = events(t, name).await?;
         let refusals = told.iter().filter(|event| event.starts_with("StatusRefused:"));
         assert_eq!(refusals.count(), 1, "{told:?}");
+    }
+    // One of the run and one of its plan, which has its name.
+    for name in ["refused-end", "down-end"] {
+        let told = events(t, name).await?;
+        for reason in ["ReleaseRefused:", "StatusRefused:"] {
+            let refusals = told.iter().filter(|event| event.starts_with(reason));
+            assert_eq!(refusals.count(), 1, "{name}: {told:?}");
+        }
     }
     for path in ["/refused-plan", "/down-plan", "/down-job-next"] {
         assert_received(t, path, 1);

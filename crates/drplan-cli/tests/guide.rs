@@ -84,6 +84,19 @@ fn every_manifest_of_the_guide_is_checked_without_a_finding() {
 }
 
 #[test]
+fn the_first_manifests_of_the_guide_are_those_of_the_example() {
+    let page = guide();
+    let shown: Vec<String> = blocks(&page, "yaml")
+        .into_iter()
+        .map(|(_, block)| block)
+        .take(2)
+        .collect();
+    let example = docs().join("../examples/first-steps");
+    let files = ["workflow.yaml", "plan.yaml"].map(|file| fs::read_to_string(example.join(file)).unwrap());
+    assert_eq!(shown, files);
+}
+
+#[test]
 fn every_command_of_the_guide_is_one() {
     let page = guide();
     let in_blocks: String = blocks(&page, "").into_iter().map(|(_, block)| block).collect();

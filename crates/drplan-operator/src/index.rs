@@ -38,13 +38,7 @@ pub struct WorkflowEntry {
 impl WorkflowEntry {
     /// Reads `raw`.
     pub fn of(raw: Raw<DRWorkflow>) -> Self {
-        let Raw {
-            mut metadata,
-            spec,
-            status,
-            ..
-        } = raw;
-        metadata.managed_fields = None;
+        let (meta, spec, status) = raw.into_parts();
         let reading = read_workflow(spec);
         let is_sound = reading.is_whole() && !any_error(&reading.problems);
         let source = match reading.value.filter(|_| is_sound) {
@@ -52,7 +46,7 @@ impl WorkflowEntry {
             None => WorkflowSource::Invalid(reading.problems.clone()),
         };
         Self {
-            meta: metadata,
+            meta,
             source,
             problems: reading.problems,
             status: decode(status).unwrap_or_default(),

@@ -42,6 +42,21 @@ impl StatusPart for Value {
     }
 }
 
+impl<K, S: StatusPart> Raw<K, S> {
+    /// Its metadata, spec and status. The metadata are without managed fields, which are long and of no use to who keeps
+    /// an object.
+    pub fn into_parts(self) -> (ObjectMeta, Value, S) {
+        let Self {
+            mut metadata,
+            spec,
+            status,
+            ..
+        } = self;
+        metadata.managed_fields = None;
+        (metadata, spec, status)
+    }
+}
+
 impl<K, S: StatusPart> Clone for Raw<K, S> {
     fn clone(&self) -> Self {
         Self {

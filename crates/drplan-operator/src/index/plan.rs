@@ -58,18 +58,12 @@ impl PlanEntry {
 
     /// Reads `raw`, but for a spec that `known` has too.
     pub(super) fn after(raw: Raw<DRPlan>, known: Option<&Self>) -> Self {
-        let Raw {
-            mut metadata,
-            spec,
-            status,
-            ..
-        } = raw;
-        metadata.managed_fields = None;
-        let known = known.filter(|known| has_the_spec_of(&metadata, &known.meta));
+        let (meta, spec, status) = raw.into_parts();
+        let known = known.filter(|known| has_the_spec_of(&meta, &known.meta));
         let spec = match known {
             Some(known) => Arc::clone(&known.spec),
             None => {
-                let namespace = metadata.namespace.as_deref().unwrap_or_default();
+                let namespace = meta.namespace.as_deref().unwrap_or_default();
                 Arc::new(Spec::of(read_plan(spec, namespace)))
             }
         };
@@ -78,11 +72,7 @@ impl PlanEntry {
         } else {
             decode(status).map_err(|problem| format!("status.{problem}"))
         };
-        Self {
-            meta: metadata,
-            status,
-            spec,
-        }
+        Self { meta, status, spec }
     }
 
     /// Its canonical form.

@@ -6,7 +6,11 @@ use super::holes::Holes;
 use super::quoted::Style;
 use crate::error::Mistake;
 
-mod node;
+mod entries;
+mod key;
+mod scalar;
+
+use key::Candidate;
 
 /// What is to be rewritten, in the order of the text, and the keys of its maps.
 #[derive(Debug, Default)]
@@ -111,21 +115,6 @@ struct Flow {
     number: usize,
     /// What it is as a key.
     key: Option<Candidate>,
-}
-
-/// A node that is a key if `:` follows.
-#[derive(Clone, Copy)]
-struct Candidate {
-    /// Of the node, or of the anchor or tag before it.
-    column: usize,
-    /// The start of the line it is on; none if it is on several.
-    line_start: Option<usize>,
-    /// Where it is, and its style, if it is a scalar.
-    scalar: Option<(usize, usize, Style)>,
-    /// Its number among the slots, if it has values.
-    slot: Option<usize>,
-    /// Where `:` may follow without a space: behind quotes and brackets in a flow collection.
-    adjacent: Option<usize>,
 }
 
 impl Scanner<'_> {
@@ -292,78 +281,6 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn explicit_key(&mut self) -> Scanned<()> {
-        if self.flows.is_empty() {
-            if !self.key_allowed {
-                return self.fail("a key cannot begin here");
-            }
-            let column = self.column();
-            self.open_level(column);
-            if let Some(level) = self.levels.last_mut() {
-                level.dashes = false;
-            }
-        }
-        self.key = None;
-        self.awaiting = true;
-        self.explicit = true;
-        self.at += 1;
-        Ok(())
-    }
-
-    /// Whether the `:` that is here ends a key.
-    fn is_value(&self) -> bool {
-        let adjacent = self.key.is_some_and(|key| key.adjacent == Some(self.at));
-        let in_flow = !self.flows.is_empty();
-        self.is_blank(1)
-            || (in_flow && (adjacent || self.byte(1).is_some_and(|next| b",[]{}".contains(&next))))
-    }
-
-    fn value(&mut self) -> Scanned<()> {
-        let in_flow = !self.flows.is_empty();
-        let key = self.key.take();
-        if let Some(flow) = self.flows.last() {
-            let map = (flow.open == b'{').then_some(flow.number);
-            if let Some(key) = key {
-                self.note_key(key, map);
-            }
-        } else if let Some(key) = key {
-            if key.line_start != Some(self.line_start) {
-                return self.fail("a key must stand on one line");
-            }
-            self.open_level(key.column);
-            let level = self.levels.last_mut().map(|level| {
-                level.dashes = false;
-                level.number
-            });
-            self.note_key(key, level);
-        } else {
-            if !self.key_allowed {
-                return self
-                    .fail("a : with a space behind it cannot stand in a plain value; put it in quotes");
-            }
-            let column = self.column();
-            self.open_level(column);
-        }
-        self.key_allowed = !in_flow && key.is_none();
-        self.awaiting = true;
-        self.at += 1;
-        Ok(())
-    }
-
-    fn note_key(&mut self, key: Candidate, map: Option<usize>) {
-        if let Some(slot) = key.slot {
-            self.scan.slots[slot].is_key = true;
-        }
-        if let (Some((start, end, style)), Some(map)) = (key.scalar, map) {
-            self.scan.keys.push(Key {
-                map,
-                start,
-                end,
-                style,
-            });
-        }
-    }
-
     /// Reads an anchor, an alias or a tag.
     fn property(&mut self, byte: u8) -> Scanned<()> {
         let start = self.at;
@@ -390,94 +307,6 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn block(&mut self) -> Scanned<()> {
-        let parent = self.parent();
-        let start = self.at;
-        let block = Block::read(self.holes, start, parent).map_err(|kind| (start, kind))?;
-        if self.holes.any_within(start, block.end) {
-            self.slot(start, block.end, SlotKind::Block(block, parent));
-        }
-        self.at = block.end;
-        self.line_start = block.end;
-        self.key = None;
-        self.key_allowed = true;
-        self.awaiting = false;
-        Ok(())
-    }
-
-    fn quoted(&mut self, quote: u8) -> Scanned<()> {
-        let start = self.at;
-        let line_start = self.line_start;
-        self.at += 1;
-        loop {
-            match self.byte(0) {
-                None => return Err((start, Mistake::NotYaml("a quoted scalar is never closed"))),
-                Some(b'\\') if quote == b'"' => self.at += 2,
-                Some(b'\'') if quote == b'\'' && self.byte(1) == Some(b'\'') => {
-                    self.at += 2;
-                }
-                Some(byte) => {
-                    self.at += 1;
-                    if byte == quote {
-                        break;
-                    }
-                    if byte == b'\n' {
-                        self.line_start = self.at;
-                    }
-                }
-            }
-        }
-        let style = if quote == b'"' {
-            Style::Double
-        } else {
-            Style::Single
-        };
-        self.scalar(start, line_start, style);
-        Ok(())
-    }
-
-    /// Reads a plain scalar, or the entries that an expression puts here.
-    fn node(&mut self) -> Scanned<()> {
-        let start = self.at;
-        let line_start = self.line_start;
-        if self.entries()? {
-            return Ok(());
-        }
-        let end = self.plain_end();
-        self.at = end;
-        self.scalar(start, line_start, Style::Plain);
-        Ok(())
-    }
-
-    fn scalar(&mut self, start: usize, line_start: usize, style: Style) {
-        let end = self.at;
-        let slot = self.holes.any_within(start, end).then(|| {
-            self.slot(start, end, SlotKind::Scalar(style));
-            self.scan.slots.len() - 1
-        });
-        let (column, key_line) = self.property.take().unwrap_or((start - line_start, line_start));
-        let one_line = self.line_start == key_line;
-        let key = Candidate {
-            column,
-            line_start: one_line.then_some(key_line),
-            scalar: Some((start, end, style)),
-            slot,
-            adjacent: (style != Style::Plain).then_some(end),
-        };
-        if std::mem::take(&mut self.explicit) {
-            let map = match self.flows.last() {
-                Some(flow) => Some(flow.number),
-                None => self.levels.last().map(|level| level.number),
-            };
-            self.note_key(key, map);
-            self.key = None;
-        } else {
-            self.key = (self.key_allowed || !self.flows.is_empty()).then_some(key);
-        }
-        self.key_allowed = false;
-        self.awaiting = false;
-    }
-
     /// Opens a block collection at the column unless one is open there.
     fn open_level(&mut self, column: usize) {
         if self.levels.last().is_none_or(|level| level.column < column) {
@@ -502,19 +331,6 @@ impl Scanner<'_> {
             kind,
             is_key: false,
         });
-    }
-
-    /// A node that begins here and is no scalar, if it may be a key.
-    fn candidate(&mut self) -> Option<Candidate> {
-        let (column, line_start) = self.property.take().unwrap_or((self.column(), self.line_start));
-        self.explicit = false;
-        (self.key_allowed || !self.flows.is_empty()).then_some(Candidate {
-            column,
-            line_start: Some(line_start),
-            scalar: None,
-            slot: None,
-            adjacent: None,
-        })
     }
 
     /// The column of the block collection around this place; -1 for none.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::fixtures::{
     Action, Manifest, action_of, annotate, apply_plan, create, event, events, execution, execution_until,
-    execution_where, executions, job, ours, phases, plans, post, released, text, told_events,
+    execution_where, executions, job, ours, phases, plans, post, released, second_attempt, text, told_events,
 };
 use crate::shared;
 
@@ -184,10 +184,7 @@ async fn cancel_while_waiting_for_a_retry_ends_the_action_with_its_last_error() 
         let test = async |t: &TestNamespace| {
             t.stand_in.script("/down", [Answer::status(503)]);
             run_of(t, post("down", &t.stand_in.url("/down")).retried(5, "4m")).await?;
-            execution_where(t, "run", "the wait for a retry", |run| {
-                (action_of(run, "main/shop[0]/down")["attempts"] == 2).then_some(())
-            })
-            .await?;
+            second_attempt(t, "run", "main/shop[0]/down").await?;
             cancel(t, "run", value).await?;
             let end = cancelled(t, "down Failed, after Skipped").await?;
             let message = text(action_of(&end, "main/shop[0]/down"), "/message");

@@ -18,7 +18,8 @@ const FIRST_PLAN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/fi
 
 /// The directories that a hub runs, each with its plan, the plan's namespace and the number of its actions. Some make
 /// objects of the same names: each is undone before the next begins.
-pub(crate) const ON_A_HUB: [(&str, &str, &str, u64); 6] = [
+pub(crate) const ON_A_HUB: [(&str, &str, &str, u64); 7] = [
+    ("first-steps", "first-steps", "first-steps", 6),
     ("quick-start", "default", "my-first-plan", 1),
     ("app-failover", "production", "app-dr-plan", 5),
     ("backup-cluster", "production", "failover-to-backup", 3),

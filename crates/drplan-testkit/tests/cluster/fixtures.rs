@@ -1,7 +1,7 @@
 //! Workflows, plans and executions as sentences, and what is asked about them afterwards.
 
 use anyhow::{Context, bail};
-use drplan_testkit::{Seen, TestNamespace, eventually, object_until};
+use drplan_testkit::{OperatorProcess, Seen, TestNamespace, eventually, object_until};
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams};
@@ -300,6 +300,36 @@ pub(crate) async fn execution_where<T>(
         check(&serde_json::to_value(object?).unwrap_or_default())
     })
     .await
+}
+
+/// Waits until the action at `path` of the execution has recorded which Job it made.
+pub(crate) async fn job_recorded(t: &TestNamespace, name: &str, path: &str) -> anyhow::Result<()> {
+    execution_where(t, name, "a Job", |seen| {
+        action_of(seen, path).pointer("/outputs/jobRef/uid").map(drop)
+    })
+    .await
+}
+
+/// Waits until the action at `path` of the execution has a second attempt, due or not.
+pub(crate) async fn second_attempt(t: &TestNamespace, name: &str, path: &str) -> anyhow::Result<()> {
+    execution_where(t, name, "a second attempt", |seen| {
+        (action_of(seen, path)["attempts"] == 2).then_some(())
+    })
+    .await
+}
+
+/// Waits until the operator has logged a message with these words.
+pub(crate) async fn logged(operator: &OperatorProcess, words: &str) -> anyhow::Result<()> {
+    operator
+        .logged(words, |line| {
+            line["message"].as_str()?.contains(words).then_some(())
+        })
+        .await
+}
+
+/// Waits until the operator has given up the write of a run's status: a request is given up after ten seconds.
+pub(crate) async fn write_given_up(operator: &OperatorProcess) -> anyhow::Result<()> {
+    logged(operator, "the status could not be written").await
 }
 
 fn phase_of(object: &DynamicObject) -> &str {

@@ -6,6 +6,7 @@ mod chart;
 mod control_plane;
 mod e2e_admission;
 mod e2e_attacks;
+mod e2e_attempts;
 mod e2e_cancel;
 mod e2e_course;
 mod e2e_deletion;

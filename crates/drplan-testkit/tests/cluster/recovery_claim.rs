@@ -8,8 +8,8 @@ use futures::{StreamExt, stream};
 use serde_json::Value;
 
 use crate::fixtures::{
-    action_of, annotate, apply_plan, create, execution, execution_until, executions, job, phases, post,
-    released, text,
+    action_of, annotate, apply_plan, create, execution, execution_until, executions, job, logged, phases,
+    post, released, text,
 };
 use crate::shared;
 
@@ -119,9 +119,7 @@ async fn stand_still(t: &TestNamespace, case: &Case) -> anyhow::Result<()> {
 
     let since = since_now(t, "first");
     stopped.cont()?;
-    stopped
-        .logged("that the run is dropped", |line| has(line, "the run is dropped"))
-        .await?;
+    logged(&stopped, "the run is dropped").await?;
     looks_again(t, &since).await?;
     let writes = successful_writes(&since)?;
     ensure!(writes.is_empty(), "after it went on it wrote {writes:?}");
@@ -188,9 +186,7 @@ async fn a_call_in_flight_of_a_process_that_stood_still_comes_to_nothing() -> an
 
         let since = since_now(t, "first");
         stopped.cont()?;
-        stopped
-            .logged("that the run is dropped", |line| has(line, "the run is dropped"))
-            .await?;
+        logged(&stopped, "the run is dropped").await?;
         looks_again(t, &since).await?;
         assert_eq!(successful_writes(&since)?, Vec::<String>::new());
         t.stand_in.release("/last");
@@ -232,10 +228,7 @@ async fn a_claim_that_comes_too_late_is_no_claim() -> anyhow::Result<()> {
         let claimed = epoch_now(t).await?;
         let since = since_now(t, "first");
         late.cont()?;
-        late.logged("whose run it is", |line| {
-            has(line, &format!("the run is left to process {claimed}"))
-        })
-        .await?;
+        logged(&late, &format!("the run is left to process {claimed}")).await?;
         assert!(successful_writes(&since)?.is_empty());
 
         t.stand_in.release("/last");
@@ -348,8 +341,4 @@ async fn epoch_now(t: &TestNamespace) -> anyhow::Result<String> {
 fn epoch(execution: &Value) -> Option<String> {
     let process = text(execution, "/status/epoch/process");
     (!process.is_empty()).then(|| process.to_owned())
-}
-
-fn has(line: &Value, message: &str) -> Option<()> {
-    line["message"].as_str()?.contains(message).then_some(())
 }

@@ -5,11 +5,10 @@ use std::time::Duration;
 use drplan_testkit::{
     Answer, Component, ControlPlane, Direction, OperatorLaunch, Proxy, ProxyMode, TestNamespace,
 };
-use serde_json::Value;
 
 use crate::fixtures::{
     action_of, annotate, apply_plan, create, event, events, execution, execution_until, execution_where,
-    executions, job, ours, phases, plans, post, released, text,
+    executions, job, job_recorded, ours, phases, plans, post, released, second_attempt, text, write_given_up,
 };
 use crate::{options, shared};
 
@@ -62,16 +61,8 @@ async fn outlive(t: &TestNamespace, outage: Outage) -> anyhow::Result<()> {
         create(t, &execution(plan, plan)).await?;
     }
     t.stand_in.wait_for("/call", 1).await?;
-    execution_where(t, "job", "a Job", |seen| {
-        action_of(seen, "main/job[0]/job")
-            .pointer("/outputs/jobRef/uid")
-            .map(drop)
-    })
-    .await?;
-    execution_where(t, "wait", "a second attempt", |seen| {
-        (action_of(seen, "main/wait[0]/wait")["attempts"] == 2).then_some(())
-    })
-    .await?;
+    job_recorded(t, "job", "main/job[0]/job").await?;
+    second_attempt(t, "wait", "main/wait[0]/wait").await?;
 
     match outage {
         Outage::Hangs => t.control_plane.pause(Component::ApiServer)?,
@@ -82,12 +73,7 @@ async fn outlive(t: &TestNamespace, outage: Outage) -> anyhow::Result<()> {
         }
     }
     t.stand_in.release("/call");
-    // A request is given up after ten seconds.
-    operator
-        .logged("that a status could not be written", |line| {
-            has(line, "the status could not be written")
-        })
-        .await?;
+    write_given_up(&operator).await?;
     for path in ["/after-call", "/after-job", "/after-wait"] {
         assert_eq!(t.stand_in.requests(path).len(), 0, "{path} while {outage:?}");
     }
@@ -249,10 +235,7 @@ async fn a_long_silence_while_a_call_is_in_flight_is_for_a_person_to_judge() -> 
         )
         .await?;
         create(t, &execution("idle", "idle")).await?;
-        execution_where(t, "idle", "a second attempt", |seen| {
-            (action_of(seen, "main/idle[0]/call")["attempts"] == 2).then_some(())
-        })
-        .await?;
+        second_attempt(t, "idle", "main/idle[0]/call").await?;
 
         silence(&proxy, Duration::from_secs(5)).await?;
         for name in runs {
@@ -344,8 +327,4 @@ pub(crate) async fn behind_a_proxy(t: &TestNamespace) -> anyhow::Result<(Operato
     let proxy = Proxy::to_api_server(&t.control_plane).await?;
     let kubeconfig = proxy.kubeconfig_for(&t.control_plane, PROXIED, Some("system:masters"))?;
     Ok((t.operator_launch()?.kubeconfig(kubeconfig), proxy))
-}
-
-fn has(line: &Value, message: &str) -> Option<()> {
-    line["message"].as_str()?.contains(message).then_some(())
 }

@@ -1,5 +1,7 @@
 //! Several operators of which the lease lets one act: it dies, gives way, stands still, loses the lease, finds none.
 
+use std::sync::Arc;
+
 use anyhow::{Context, ensure};
 use drplan_testkit::{Answer, OperatorLaunch, OperatorProcess, TestNamespace, object_until};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -7,7 +9,8 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::fixtures::{
-    apply_plan, create, execution, execution_until, execution_where, executions, phases, post, released, text,
+    apply_plan, create, execution, execution_until, execution_where, executions, logged, phases, post,
+    released, text,
 };
 use crate::shared;
 
@@ -18,35 +21,7 @@ async fn a_leader_that_is_killed_in_mid_call_is_followed_by_one_that_repeats_the
 {
     let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
-        t.stand_in.script("/first", [Answer::ok().held(), Answer::ok()]);
-        apply_two(t).await?;
-        let leader = t.launch_operator(candidate(t, "a")?).await?;
-        let held_by = holder(t, |holder| holder.starts_with("a_")).await?;
-        let follower = t.launch_operator(candidate(t, "b")?).await?;
-        follower.ready().await?;
-        create(t, &execution("run", "shop")).await?;
-        t.stand_in.wait_for("/first", 1).await?;
-        let before = epoch_now(t).await?;
-        ensure!(
-            held_by == format!("a_{}", before.0),
-            "{held_by} leads, {before:?} acts"
-        );
-
-        leader.kill9().await?;
-        let done = execution_until(t, "run", "Succeeded").await?;
-        released(t, "run").await?;
-        ensure!(phases(&done) == "first Succeeded, last Succeeded", phases(&done));
-        let after = epoch(&done).context("it was claimed")?;
-        ensure!(
-            after.0 != before.0 && after.1 > before.1,
-            "{after:?} follows {before:?}"
-        );
-        holder(t, |holder| holder == format!("b_{}", after.0)).await?;
-        let counts = ["/first", "/last"].map(|path| t.stand_in.count_by_key(path));
-        ensure!(
-            counts[0].values().eq([&2]) && counts[1].values().eq([&1]),
-            "{counts:?}"
-        );
+        follow(t, async |leader| leader.kill9().await).await?;
         Ok(())
     };
     control_plane.with_namespace("lease-killed", test).await
@@ -126,12 +101,7 @@ async fn a_leader_that_stood_still_past_its_lease_begins_nothing_and_writes_noth
         t.stand_in.release("/last");
         let done = execution_until(t, "run", "Succeeded").await?;
         ensure!(epoch(&done) == Some(claimed), "another process has claimed it");
-        let counts = ["/first", "/last"].map(|path| t.stand_in.count_by_key(path));
-        ensure!(
-            counts[0].values().eq([&2]) && counts[1].values().eq([&1]),
-            "{counts:?}"
-        );
-        Ok(())
+        ensure_sent(t, 2)
     };
     control_plane.with_namespace("lease-stopped", test).await
 }
@@ -231,37 +201,61 @@ async fn a_lease_deleted_under_its_holder_makes_another_go_on_at_once_in_a_later
 {
     let control_plane = shared().await?;
     let test = async |t: &TestNamespace| {
-        t.stand_in.script("/first", [Answer::ok().held(), Answer::ok()]);
-        apply_two(t).await?;
-        let leader = t.launch_operator(candidate(t, "a")?).await?;
-        holder(t, |holder| holder.starts_with("a_")).await?;
-        let follower = t.launch_operator(candidate(t, "b")?).await?;
-        follower.ready().await?;
-        create(t, &execution("run", "shop")).await?;
-        t.stand_in.wait_for("/first", 1).await?;
-        let before = epoch_now(t).await?;
-
-        // It is not there to make the lease anew itself.
-        leader.stop()?;
-        t.api::<Lease>().delete(LEASE, &DeleteParams::default()).await?;
-        holder(t, |holder| holder.starts_with("b_")).await?;
-        let done = execution_until(t, "run", "Succeeded").await?;
-        released(t, "run").await?;
-        let after = epoch(&done).context("it was claimed")?;
-        ensure!(
-            after.0 != before.0 && after.1 > before.1,
-            "{after:?} follows {before:?}"
-        );
+        let leader = follow(t, async |leader| {
+            // It is not there to make the lease anew itself.
+            leader.stop()?;
+            t.api::<Lease>().delete(LEASE, &DeleteParams::default()).await?;
+            Ok(())
+        })
+        .await?;
         leader.cont()?;
-        logged(&leader, "this process leads no longer").await?;
-        let counts = ["/first", "/last"].map(|path| t.stand_in.count_by_key(path));
-        ensure!(
-            counts[0].values().eq([&2]) && counts[1].values().eq([&1]),
-            "{counts:?}"
-        );
-        Ok(())
+        logged(&leader, "this process leads no longer").await
     };
     control_plane.with_namespace("lease-deleted", test).await
+}
+
+/// Lets one of two operators lead and the other follow it once `lose` has disturbed the first in mid-call: it repeats
+/// that call and carries the run to its end in a later term. Returns the operator that led.
+async fn follow(
+    t: &TestNamespace,
+    lose: impl AsyncFnOnce(&OperatorProcess) -> anyhow::Result<()>,
+) -> anyhow::Result<Arc<OperatorProcess>> {
+    t.stand_in.script("/first", [Answer::ok().held(), Answer::ok()]);
+    apply_two(t).await?;
+    let leader = t.launch_operator(candidate(t, "a")?).await?;
+    let held_by = holder(t, |holder| holder.starts_with("a_")).await?;
+    let follower = t.launch_operator(candidate(t, "b")?).await?;
+    follower.ready().await?;
+    create(t, &execution("run", "shop")).await?;
+    t.stand_in.wait_for("/first", 1).await?;
+    let before = epoch_now(t).await?;
+    ensure!(
+        held_by == format!("a_{}", before.0),
+        "{held_by} leads, {before:?} acts"
+    );
+
+    lose(&leader).await?;
+    let done = execution_until(t, "run", "Succeeded").await?;
+    released(t, "run").await?;
+    ensure!(phases(&done) == "first Succeeded, last Succeeded", phases(&done));
+    let after = epoch(&done).context("it was claimed")?;
+    ensure!(
+        after.0 != before.0 && after.1 > before.1,
+        "{after:?} follows {before:?}"
+    );
+    holder(t, |holder| holder == format!("b_{}", after.0)).await?;
+    ensure_sent(t, 2)?;
+    Ok(leader)
+}
+
+/// Checks that the first call was sent so often under one key, and the last one once.
+fn ensure_sent(t: &TestNamespace, first: usize) -> anyhow::Result<()> {
+    let counts = ["/first", "/last"].map(|path| t.stand_in.count_by_key(path));
+    ensure!(
+        counts[0].values().eq([&first]) && counts[1].values().eq([&1]),
+        "{counts:?}"
+    );
+    Ok(())
 }
 
 async fn apply_two(t: &TestNamespace) -> anyhow::Result<()> {
@@ -326,14 +320,6 @@ async fn executions_listed(t: &TestNamespace) -> anyhow::Result<()> {
     let lists = t.control_plane.audit().from_now().user(&user).verb("list");
     lists.resource("drplanexecutions").wait_for(2).await?;
     Ok(())
-}
-
-async fn logged(operator: &OperatorProcess, message: &str) -> anyhow::Result<()> {
-    operator
-        .logged(message, |line| {
-            line["message"].as_str()?.contains(message).then_some(())
-        })
-        .await
 }
 
 /// Who acts on the run, read live, and in which term.

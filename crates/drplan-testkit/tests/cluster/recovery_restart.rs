@@ -3,11 +3,10 @@
 use drplan_testkit::{Answer, Proxy, ProxyMode, TestNamespace};
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::ListParams;
-use serde_json::Value;
 
 use crate::fixtures::{
-    action_of, apply_plan, create, events, execution, execution_until, execution_where, executions, job,
-    phases, plans, post, released,
+    apply_plan, create, events, execution, execution_until, execution_where, executions, job, logged, phases,
+    plans, post, released, second_attempt,
 };
 use crate::shared;
 
@@ -39,9 +38,7 @@ async fn asked_to_end_it_keeps_results_and_begins_nothing() -> anyhow::Result<()
         .await?;
 
         let (code, ()) = tokio::try_join!(operator.terminate(), async {
-            operator
-                .logged("that it ends", |line| has(line, "ending: nothing new starts"))
-                .await?;
+            logged(&operator, "ending: nothing new starts").await?;
             // Neither begins while it waits for the call.
             create(t, &execution("late", "job")).await?;
             t.stand_in.release("/call");
@@ -116,10 +113,7 @@ async fn asked_to_end_while_the_api_server_is_gone_it_ends() -> anyhow::Result<(
             execution_where(t, name, state, |seen| (phases(seen) == state).then_some(())).await?;
         }
         t.stand_in.wait_for("/wait", 1).await?;
-        execution_where(t, "wait", "a second attempt", |seen| {
-            (action_of(seen, "main/wait[0]/wait")["attempts"] == 2).then_some(())
-        })
-        .await?;
+        second_attempt(t, "wait", "main/wait[0]/wait").await?;
         // It knows that this is stored; results of which it does not it would keep for as long as it drains.
         operator
             .logged("the second attempt", |line| {
@@ -198,8 +192,4 @@ async fn finished_executions_cost_a_restart_no_write() -> anyhow::Result<()> {
         Ok(())
     };
     control_plane.with_namespace("restart-finished", test).await
-}
-
-fn has(line: &Value, message: &str) -> Option<()> {
-    line["message"].as_str()?.contains(message).then_some(())
 }

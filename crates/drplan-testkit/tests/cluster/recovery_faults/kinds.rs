@@ -7,7 +7,8 @@ use kube::api::DeleteParams;
 
 use super::{assert_received, silence::begin_runs};
 use crate::fixtures::{
-    apply_plan, create, event, execution, execution_until, execution_where, phases, post, released, text,
+    apply_plan, create, event, execution, execution_until, execution_where, logged, phases, post, released,
+    text,
 };
 
 /// Somebody deletes the three definitions. The user sees the run cancelled as by a deletion: it stays, Running with the
@@ -44,12 +45,7 @@ pub(super) async fn go_and_come_back(t: &TestNamespace) -> anyhow::Result<()> {
     );
     assert_received(t, "/run", 1);
     assert_eq!(t.stand_in.requests("/after-run").len(), 0);
-    operator
-        .logged("that a watch has nothing to watch", |line| {
-            let said = line["message"].as_str()?;
-            said.contains("a watch was interrupted").then_some(())
-        })
-        .await?;
+    logged(&operator, "a watch was interrupted").await?;
 
     let texts = tokio::task::spawn_blocking(operator_crds).await??;
     t.control_plane.install_crds(&texts).await?;

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::{assert_not_told, assert_received};
 use crate::fixtures::{
-    Action, action_of, annotate, apply_plan, create, event, events, execution, execution_until,
-    execution_where, executions, job, ours, phases, plans, post, released, text,
+    Action, annotate, apply_plan, create, event, events, execution, execution_until, execution_where,
+    executions, job, job_recorded, ours, phases, plans, post, released, second_attempt, text, write_given_up,
 };
 use crate::options;
 
@@ -44,16 +44,8 @@ async fn stand_still(patient: &TestNamespace, wary: &TestNamespace) -> anyhow::R
     for name in ["job", "wait"] {
         create(patient, &execution(name, name)).await?;
     }
-    execution_where(patient, "job", "a Job", |seen| {
-        action_of(seen, "main/job[0]/job")
-            .pointer("/outputs/jobRef/uid")
-            .map(drop)
-    })
-    .await?;
-    execution_where(patient, "wait", "a second attempt", |seen| {
-        (action_of(seen, "main/wait[0]/wait")["attempts"] == 2).then_some(())
-    })
-    .await?;
+    job_recorded(patient, "job", "main/job[0]/job").await?;
+    second_attempt(patient, "wait", "main/wait[0]/wait").await?;
     let launch = wary.operator_launch()?.arg("--partition-timeout=20s");
     wary.launch_operator(launch).await?.ready().await?;
     begin_runs(wary, &["resumed", "cancelled"]).await?;
@@ -62,12 +54,7 @@ async fn stand_still(patient: &TestNamespace, wary: &TestNamespace) -> anyhow::R
     control_plane.pause(Component::ApiServer)?;
     let end = Instant::now() + Duration::from_secs(60);
     patient.stand_in.release("/call");
-    operator
-        .logged("that a status could not be written", |line| {
-            let said = line["message"].as_str()?;
-            said.contains("the status could not be written").then_some(())
-        })
-        .await?;
+    write_given_up(&operator).await?;
     tokio::time::sleep_until(end).await;
     for (t, path) in [
         (patient, "/after-call"),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use drplan_api::is_denial;
 use drplan_engine::effect::{Failure, FailureKind};
 use kube::core::Status;
 
@@ -83,6 +84,13 @@ impl ApiError {
         }
     }
 
+    /// Whether the object was gone or had changed since it was read, so that the next read tells. A webhook that refuses
+    /// with these codes does not say so.
+    pub fn is_overtaken(&self) -> bool {
+        let by_code = matches!(self.code, Some(404 | 409));
+        by_code && !is_denial(&self.message)
+    }
+
     /// Whether the same request may work later without anyone changing anything.
     pub fn is_transient(&self) -> bool {
         matches!(self.kind, FailureKind::ApiUnavailable | FailureKind::ApiConflict)
@@ -116,18 +124,15 @@ impl ApiError {
             code: (status.code != 0).then_some(status.code),
             retry_after_millis: seconds.map(|seconds| seconds * 1000),
             // 429 is said before anything is done; 500 and 504 may come after, and 502 and 503 from a proxy.
-            may_have_happened: status.code >= 500,
+            may_have_happened: status.code >= 500 && !is_denial(&status.message),
         }
     }
 }
 
 /// The kind of failure that an answer is.
 fn kind_of(status: &Status) -> FailureKind {
-    // A webhook's or policy's refusal carries whatever code its author chose, 403 by default of webhooks.
-    let message = &status.message;
-    let by_webhook = message.starts_with("admission webhook ") && message.contains(" denied the request");
-    let by_policy = message.contains("ValidatingAdmissionPolicy '") && message.contains(" denied request: ");
-    if by_webhook || by_policy || is_for_a_terminating_namespace(status) {
+    // A denial carries whatever code its author chose, 403 by default of webhooks.
+    if is_denial(&status.message) || is_for_a_terminating_namespace(status) {
         return FailureKind::Invalid;
     }
     match status.code {
@@ -213,6 +218,24 @@ mod tests {
             "jobs.batch \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: too many",
         );
         assert_eq!(refusal.kind, FailureKind::Invalid);
+    }
+
+    #[test]
+    fn a_webhook_says_nothing_by_its_code() {
+        let words = "admission webhook \"quota.example.com\" denied the request: too many";
+        for (code, reason) in [
+            (404, "NotFound"),
+            (409, "AlreadyExists"),
+            (409, "Conflict"),
+            (429, "TooManyRequests"),
+            (500, "InternalError"),
+        ] {
+            let refusal = of(code, reason, words);
+            assert_eq!(refusal.kind, FailureKind::Invalid, "{code}");
+            assert!(!refusal.is_overtaken() && !refusal.may_have_happened, "{code}");
+        }
+        assert!(of(404, "NotFound", "jobs.batch \"a\" not found").is_overtaken());
+        assert!(of(409, "Conflict", "the object has been modified").is_overtaken());
     }
 
     #[test]

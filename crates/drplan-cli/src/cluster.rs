@@ -5,7 +5,7 @@ mod proxy;
 use std::{fmt, time::Duration};
 
 use anyhow::{Context, bail};
-use drplan_api::{DRPlan, DRPlanExecution};
+use drplan_api::{DRPlan, DRPlanExecution, is_denial};
 use drplan_engine::rights::{Kind, Served};
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use kube::{
@@ -178,7 +178,7 @@ impl Refused {
 
     /// Whether there is an object of that name already.
     pub(crate) fn is_already_exists(&self) -> bool {
-        self.0.reason == "AlreadyExists"
+        self.0.reason == "AlreadyExists" && !is_denial(&self.0.message)
     }
 }
 

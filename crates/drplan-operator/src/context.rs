@@ -16,6 +16,7 @@ use crate::{
     metrics::Metrics,
     queue::WorkQueue,
     raw::Raw,
+    refusals::Refusals,
     reviews::Reviews,
     store::Store,
     turns::Turns,
@@ -45,6 +46,8 @@ pub struct Context {
     pub leadership: Leadership,
     /// Plans whose status is being written.
     pub plan_locks: PlanLocks,
+    /// Objects whose writes are refused.
+    pub refusals: Refusals,
     /// Whose turn it is to write.
     pub turns: Turns,
     /// Places for running executions.

@@ -100,8 +100,9 @@ async fn run(options: &RunOptions) -> anyhow::Result<()> {
         instance,
         process: uuid::Uuid::new_v4().to_string(),
     };
-    operator::run(options, reach, ending).await;
+    let outcome = operator::run(options, reach, ending).await;
     events.drain(EVENTS_DRAIN_TIMEOUT).await;
+    outcome?;
     tracing::info!("ended");
     Ok(())
 }

@@ -26,7 +26,9 @@ use crate::{
     options::RunOptions,
     plans,
     queue::WorkQueue,
+    refusals::Refusals,
     reviews::Reviews,
+    setback::SetBack,
     store::{Store, StoreError},
     turns::Turns,
     watch, workflows,
@@ -65,7 +67,10 @@ pub struct Reach {
 }
 
 /// Runs until `stop`, then drains.
-pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
+///
+/// # Errors
+/// [`SetBack`] if it drained by itself, to be started anew.
+pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) -> Result<(), SetBack> {
     let Reach {
         client,
         contact,
@@ -94,6 +99,8 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
     // Until the end of the drain: that is when somebody wants to see what is left.
     let _scraped = metrics
         .map(|listener| AbortOnDropHandle::new(tokio::spawn(metrics::serve(listener, Arc::clone(&context)))));
+    let is_set_back = CancellationToken::new();
+    let stop = stop.child_token();
     let executions = Executions::new(Arc::clone(&context), stop.clone());
     let resign = CancellationToken::new();
     let candidate = options.election.lease().map(|lease| {
@@ -112,16 +119,21 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
     }));
     let watches = tokio::spawn(fault::task({
         let (context, executions, stop) = (Arc::clone(&context), executions.clone(), stop.clone());
+        let is_set_back = is_set_back.clone();
         async move {
+            let ending = stop.clone();
             let warm = || {
                 readiness.set_ready();
                 let _ = warmed.send(());
                 tokio::spawn(fault::task(act(Arc::clone(&context), executions.clone(), stop)));
             };
-            tokio::join!(
-                watch::watch_all(&context, warm),
-                watch::relist_all(&context, context.settings.reconcile_interval)
-            );
+            let relists = async {
+                watch::relist_all(&context, context.settings.reconcile_interval).await;
+                tracing::error!("ending: {SetBack}");
+                is_set_back.cancel();
+                ending.cancel();
+            };
+            tokio::join!(watch::watch_all(&context, warm), relists);
         }
     }));
     stop.cancelled().await;
@@ -134,6 +146,10 @@ pub async fn run(options: &RunOptions, reach: Reach, stop: CancellationToken) {
     }
     if let Some(admission) = admission {
         admission.end().await;
+    }
+    match is_set_back.is_cancelled() {
+        true => Err(SetBack),
+        false => Ok(()),
     }
 }
 
@@ -181,6 +197,7 @@ pub fn context(
         reviews: Reviews::default(),
         leadership,
         plan_locks: PlanLocks::default(),
+        refusals: Refusals::default(),
         turns,
         running_places: Arc::new(Semaphore::new(settings.max_running)),
         http_places: Arc::new(Semaphore::new(settings.max_http)),

@@ -27,11 +27,21 @@ pub async fn reconcile(context: &Context, key: &Key) -> Result<(), StoreError> {
     let Some(entry) = context.index.plan(key) else {
         return Ok(());
     };
+    let uid = entry.meta.uid.as_deref().unwrap_or_default();
     match bring_up_to_date(context, &entry).await {
+        Ok(()) => context.refusals.over(uid),
         // The newer version is on its way through the watch.
-        Err(StoreError::Conflict | StoreError::Gone) => Ok(()),
-        outcome => outcome,
+        Err(StoreError::Conflict | StoreError::Gone) => {}
+        Err(error) => {
+            if context.refusals.meets(uid, &error) {
+                let message = format!("the plan cannot be brought up to date; it is tried again: {error}");
+                let note = EventNote::plan(&entry.meta, true, "StatusRefused", message);
+                context.events.push(note);
+            }
+            return Err(error);
+        }
     }
+    Ok(())
 }
 
 async fn bring_up_to_date(context: &Context, entry: &PlanEntry) -> Result<(), StoreError> {

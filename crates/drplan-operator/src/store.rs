@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt, future::Future, time::Duration};
 
+use drplan_api::is_denial;
 use http::{HeaderValue, header::ACCEPT};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
@@ -81,6 +82,11 @@ impl StoreError {
             return Self::silence(chain(error));
         };
         match status.code {
+            // Whatever code a webhook chose.
+            code if is_denial(&status.message) => Self::Refused {
+                code,
+                message: status.message.clone(),
+            },
             409 => Self::Conflict,
             404 => Self::Gone,
             429 | 500.. => Self::Unanswered {
@@ -329,4 +335,43 @@ pub fn names(meta: &ObjectMeta) -> (&str, &str) {
         meta.namespace.as_deref().unwrap_or_default(),
         meta.name.as_deref().unwrap_or_default(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn of(code: u16, reason: &str, message: &str) -> &'static str {
+        let status = Status::failure(message, reason).with_code(code);
+        StoreError::of(&kube::Error::Api(status.boxed())).reason()
+    }
+
+    #[test]
+    fn answers_are_told_apart() {
+        assert_eq!(of(404, "NotFound", "drplans \"shop\" not found"), "Gone");
+        assert_eq!(of(409, "Conflict", "the object has been modified"), "Conflict");
+        assert_eq!(
+            of(409, "AlreadyExists", "leases \"a\" already exists"),
+            "Conflict"
+        );
+        assert_eq!(of(403, "Forbidden", "no"), "Refused");
+        assert_eq!(of(503, "ServiceUnavailable", "no"), "Unanswered");
+    }
+
+    #[test]
+    fn a_webhooks_denial_is_a_refusal_whatever_its_code() {
+        let words = "admission webhook \"quota.example.com\" denied the request: too many";
+        for (code, reason) in [
+            (403, ""),
+            (404, "NotFound"),
+            (409, "Conflict"),
+            (409, "AlreadyExists"),
+            (429, "TooManyRequests"),
+            (500, "InternalError"),
+        ] {
+            assert_eq!(of(code, reason, words), "Refused", "{code} {reason}");
+        }
+    }
 }

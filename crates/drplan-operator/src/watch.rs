@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
-use drplan_api::{DRPlan, DRWorkflow};
+use drplan_api::{DRPlan, DRWorkflow, labels};
 use futures::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
@@ -19,6 +19,8 @@ use crate::{
     fault,
     index::{Card, Key, PlanEntry, WorkflowEntry, key_of},
     raw::Raw,
+    record::annotation,
+    setback::Setback,
     store::{StoreError, bounded},
 };
 
@@ -42,6 +44,10 @@ pub trait Watched:
     fn gone(key: &Key, context: &Context);
     /// The UID and version of every object of the kind that is known.
     fn known(context: &Context) -> BTreeMap<Key, ObjectMeta>;
+    /// Whether a process that starts now would go on with it, and nobody has said that it may.
+    fn goes_on(&self) -> bool {
+        false
+    }
 }
 
 impl Watched for Raw<DRWorkflow> {
@@ -112,6 +118,14 @@ impl Watched for Card {
 
     fn known(context: &Context) -> BTreeMap<Key, ObjectMeta> {
         context.index.execution_versions()
+    }
+
+    fn goes_on(&self) -> bool {
+        let meta = &self.metadata;
+        let is_decided = [labels::CANCEL, labels::RESUME]
+            .iter()
+            .any(|command| annotation(meta, command).is_some());
+        !self.is_terminal() && !is_decided && meta.deletion_timestamp.is_none()
     }
 }
 
@@ -229,35 +243,48 @@ fn forget_others<K: Watched>(context: &Context, scope: Option<&str>, listing: &B
 }
 
 /// Lists everything anew every `interval`, by metadata, and takes in what differs from what is known: the safety net
-/// under the watches.
+/// under the watches. Returns once the API server is known to have gone back for good.
 pub async fn relist_all(context: &Arc<Context>, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first tick is at once; the watches have just listed.
     ticks.tick().await;
+    let mut setback = Setback::new(interval);
     loop {
         ticks.tick().await;
+        let mut is_whole = true;
         for scope in scopes(context) {
             let scope = scope.as_deref();
             let outcomes = [
-                relist::<Raw<DRWorkflow>>(context, scope).await,
-                relist::<Raw<DRPlan>>(context, scope).await,
-                relist::<Card>(context, scope).await,
+                relist::<Raw<DRWorkflow>>(context, scope, &mut setback).await,
+                relist::<Raw<DRPlan>>(context, scope, &mut setback).await,
+                relist::<Card>(context, scope, &mut setback).await,
             ];
             if let Some(error) = outcomes.into_iter().find_map(Result::err) {
                 tracing::warn!(error = %error, "the re-list did not finish");
+                is_whole = false;
             }
+        }
+        if setback.ends(context, is_whole) {
+            return;
         }
     }
 }
 
-async fn relist<K: Watched>(context: &Context, scope: Option<&str>) -> Result<(), StoreError> {
+async fn relist<K: Watched>(
+    context: &Context,
+    scope: Option<&str>,
+    setback: &mut Setback,
+) -> Result<(), StoreError> {
     let api = api::<K>(&context.client, scope);
     let mut listed = BTreeMap::new();
     let mut page = ListParams::default().limit(PAGE_SIZE);
     let before = K::known(context);
     loop {
         let answer = bounded(api.list_metadata(&page)).await?;
+        if page.continue_token.is_none() {
+            setback.listed(K::PLURAL, answer.metadata.resource_version.as_deref());
+        }
         for object in answer.items {
             listed.insert(key_of(&object.metadata), object.metadata.resource_version);
         }
@@ -265,13 +292,6 @@ async fn relist<K: Watched>(context: &Context, scope: Option<&str>) -> Result<()
             Some(token) => page = page.continue_token(&token),
             None => break,
         }
-    }
-    if has_gone_back(&listed, &before) {
-        tracing::error!(
-            kind = K::PLURAL,
-            "what the API server holds is older than what was seen before, as after a restore from a backup; nothing is \
-             done about it until this process is restarted: see Backup and restore in docs/operations.md"
-        );
     }
     let known = K::known(context);
     let changed = listed.iter().filter(|(key, version)| {
@@ -286,18 +306,14 @@ async fn relist<K: Watched>(context: &Context, scope: Option<&str>) -> Result<()
     for key in changed.map(|(key, _)| key).chain(vanished) {
         let one = Api::<K>::namespaced(context.client.clone(), &key.0);
         match bounded(one.get_opt(&key.1)).await? {
-            Some(object) => object.seen(context),
+            Some(object) => {
+                if let Some(known) = before.get(key) {
+                    setback.read(object.meta(), known, object.goes_on());
+                }
+                object.seen(context);
+            }
             None => K::gone(key, context),
         }
     }
     Ok(())
-}
-
-/// Whether one of `listed` is older than it was `known` before it was asked for.
-fn has_gone_back(listed: &BTreeMap<Key, Option<String>>, known: &BTreeMap<Key, ObjectMeta>) -> bool {
-    let number = |version: &Option<String>| version.as_ref()?.parse::<u128>().ok();
-    known.iter().any(|(key, meta)| {
-        let versions = (listed.get(key).and_then(number), number(&meta.resource_version));
-        matches!(versions, (Some(listed), Some(known)) if listed < known)
-    })
 }

@@ -3,6 +3,7 @@
 mod back;
 mod claims;
 mod cli;
+mod failure;
 mod figures;
 mod follow;
 mod forth;
@@ -62,10 +63,7 @@ pub async fn run(keep: bool) -> anyhow::Result<bool> {
             Ink::Red,
             "Not everything claimed above is true; see the lines marked FALSE.",
         )),
-        Err(error) => {
-            screen.line(screen.ink(Ink::Red, format!("The demo has failed: {error:#}")));
-            screen.line(scene.operator.log_tail(20));
-        }
+        Err(error) => scene.show_failure(&screen, error),
     }
     if keep {
         scene.keep(&screen).await?;

@@ -126,8 +126,7 @@ async fn delete_late(access: &Access, job: &ObjectRef, found: &SlimJob) -> Resul
                 message,
             ))))
         }
-        // 404: gone since it was read; 409: changed. The next read tells.
-        Err(error) if matches!(error.code, Some(404 | 409)) => Err(ApiError {
+        Err(error) if error.is_overtaken() => Err(ApiError {
             kind: FailureKind::ApiConflict,
             ..error
         }),

@@ -30,10 +30,9 @@ pub(crate) async fn stop(access: &Access, maker: &Maker<'_>, job: &ObjectRef) ->
             Ok(Found::Foreign(_) | Found::Absent) => return never_created(job),
             Err(error) => error,
         };
-        // 404: gone since it was read; 409: changed. The next read tells.
-        let pause = match error.code {
-            Some(404 | 409) => Patience::default().after(&error, true),
-            _ => patience.after(&error, true),
+        let pause = match error.is_overtaken() {
+            true => Patience::default().after(&error, true),
+            false => patience.after(&error, true),
         };
         match pause {
             Some(pause) => tokio::time::sleep(pause).await,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use drplan_api::is_denial;
 use http::{Request, header};
 use k8s_openapi::serde::de::DeserializeOwned;
 use kube::{
@@ -118,9 +119,15 @@ pub(crate) async fn exchange(
         true => secret::without_contents(status),
         false => quotation::cut(status),
     };
+    // What a webhook says in its refusal is not about the object.
+    let denied = is_denial(&status.message);
     let mut refusal = Refusal {
-        conflicts: conflicts(&status),
-        reason: status.reason.clone(),
+        conflicts: if denied { Vec::new() } else { conflicts(&status) },
+        reason: if denied {
+            String::new()
+        } else {
+            status.reason.clone()
+        },
         unserved,
         error: ApiError::of(&kube::Error::Api(status.with_code(code).boxed())),
     };

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use drplan_api::{Time, labels};
+use drplan_api::{Time, is_denial, labels};
 use http::{HeaderValue, header::ACCEPT};
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -163,6 +163,8 @@ fn judge<T>(answer: kube::Result<T>) -> Posted {
     match answer {
         Ok(_) => Posted::Stored,
         Err(kube::Error::Api(status)) => match status.code {
+            // Whatever code a webhook chose.
+            _ if is_denial(&status.message) => Posted::Never(status.to_string()),
             409 if status.reason == "AlreadyExists" => Posted::Stored,
             408 | 429 | 500.. => Posted::Later(status.to_string()),
             _ => Posted::Never(status.to_string()),

@@ -28,7 +28,7 @@ const CONFLICTS_MAX: usize = 20;
 /// [`StoreError`]; doing it again goes on where it stopped.
 ///
 /// # Guarantees
-/// An execution that needs none of it is not written.
+/// An execution that needs none of it is not written. A refusal is told by an event, once.
 pub async fn finish(context: &Context, record: &Record, run: Option<Facts<'_>>) -> Result<(), StoreError> {
     let Recorded::Started(status) = &record.status else {
         return Ok(());
@@ -38,18 +38,42 @@ pub async fn finish(context: &Context, record: &Record, run: Option<Facts<'_>>) 
             set_ttls(context, run).await;
         }
         fault::point("before-release").await;
-        desk::release(
+        let end = End {
+            run: desk_run(record, status),
+            phase: status.phase,
+            completion_time: status.completion_time,
+        };
+        let released = desk::release(context, &end).await;
+        tell_refusal(
             context,
-            &End {
-                run: desk_run(record, status),
-                phase: status.phase,
-                completion_time: status.completion_time,
-            },
-        )
-        .await?;
+            record,
+            "its plan is held until that can be entered there",
+            &released,
+        );
+        released?;
         fault::point("after-release").await;
     }
-    take_off(context, record, status).await
+    let taken_off = take_off(context, record, status).await;
+    tell_refusal(
+        context,
+        record,
+        "its finalizer and its commands cannot be taken off",
+        &taken_off,
+    );
+    if taken_off.is_ok() {
+        context.refusals.over(record.uid());
+    }
+    taken_off
+}
+
+/// The record of a run that has ended cannot tell what is not done yet: an event does.
+fn tell_refusal(context: &Context, record: &Record, what: &str, outcome: &Result<(), StoreError>) {
+    let Err(error) = outcome else { return };
+    if context.refusals.meets(record.uid(), error) {
+        let message = format!("the run has ended, but {what}; it is tried again: {error}");
+        let note = EventNote::execution(&record.meta, true, "ReleaseRefused", message);
+        context.events.push(note);
+    }
 }
 
 /// Takes commands that came too late and the finalizer off the execution `record`, which has ended.

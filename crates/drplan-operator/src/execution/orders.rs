@@ -100,6 +100,12 @@ impl Orders {
             .merge_metadata(&record.meta, patch)
             .await
         {
+            // Read and tried again at once it would be refused again: the next write comes by here.
+            Err(error @ StoreError::Refused { .. }) => {
+                let (namespace, name) = record.key();
+                tracing::warn!(namespace, execution = name, error = %error, "a command cannot be taken off yet");
+                false
+            }
             Err(_) => true,
             Ok(meta) => {
                 record.meta = meta;

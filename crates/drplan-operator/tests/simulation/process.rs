@@ -194,5 +194,7 @@ async fn run(life: Life, options: Arc<RunOptions>, stop: CancellationToken) {
         instance: life.name.clone(),
         process: life.name.clone(),
     };
-    operator::run(&options, reach, stop).await;
+    let outcome = operator::run(&options, reach, stop).await;
+    // Nobody restores a backup here.
+    assert_eq!(outcome, Ok(()));
 }

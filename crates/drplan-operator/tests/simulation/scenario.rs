@@ -71,8 +71,8 @@ pub(crate) enum Fault {
     /// Somebody deletes the lease this long after it was taken for the n-th time, and all that its holder asks for takes
     /// `slow` milliseconds from then on: two processes lead for a while.
     Unseat { nth: u64, after: u64, slow: u64 },
-    /// Somebody edits a label of each execution that is not over (a Revert's target keeps still), and of the plan if it is `of_plan`, every so many
-    /// milliseconds for a while. All requests take a millisecond each way then, at least.
+    /// Somebody edits a label of each execution that is not over, and of the plan if it is `of_plan`, every so many
+    /// milliseconds for a while. A Revert's target keeps still. All requests take a millisecond each way then, at least.
     Storm {
         at: u64,
         millis: u64,

@@ -8,6 +8,7 @@ use kube::api::ListParams;
 
 use super::claims::revert::{Evidence, claims};
 use super::claims::show;
+use super::failure::within;
 use super::follow::{actions, in_order};
 use super::forth::Run;
 use super::objects::{asked, counted, made, object_of};
@@ -57,7 +58,7 @@ impl Scene {
 
         screen.heading("Checked as before");
         let deletions = as_service_account.clone().verb("delete").code(200);
-        deletions.wait_for(run.made.len()).await?;
+        within("the audit log", deletions.wait_for(run.made.len())).await?;
         let evidence = Evidence {
             run_uid: run.uid.clone(),
             run: status_of(&run.name).unwrap_or_default(),

@@ -34,7 +34,7 @@ impl Figures {
     pub(super) async fn of(scene: &Scene, run: &Run, revert: &Revert) -> anyhow::Result<Self> {
         let objects = run.made.len();
         let column = async |name: &str, status: &DRPlanExecutionStatus, journals: &Journals, what: &str| {
-            let (done, all) = done(status);
+            let (done, nothing, all) = done(status);
             let writes = scene.audit.query().user(OPERATOR).resource("drplanexecutions");
             let writes = writes.subresource("status").name(name).code(200);
             let writes = writes.verb("update").verb("patch");
@@ -43,7 +43,10 @@ impl Figures {
             let calls = journals.calls();
             anyhow::Ok(Column {
                 duration: status.duration.clone().unwrap_or_default(),
-                actions: format!("{done} of {all}"),
+                actions: match nothing {
+                    0 => format!("{done} of {all}"),
+                    _ => format!("{done} of {all}, {nothing} had nothing to undo"),
+                },
                 calls: calls.len(),
                 repeats: calls.iter().filter(|call| call.is_repeat).count(),
                 objects: format!("{objects} {what}"),
@@ -80,11 +83,12 @@ impl Figures {
     }
 }
 
-/// How many actions have succeeded, and how many there are.
-fn done(status: &DRPlanExecutionStatus) -> (usize, usize) {
+/// How many actions have succeeded, how many had nothing to undo, and how many there are.
+fn done(status: &DRPlanExecutionStatus) -> (usize, usize, usize) {
     let actions = actions(status);
     let done = actions
         .values()
         .filter(|action| action.phase == StepPhase::Succeeded);
-    (done.count(), actions.len())
+    let nothing = actions.values().filter(|action| action.nothing_to_undo);
+    (done.count(), nothing.count(), actions.len())
 }

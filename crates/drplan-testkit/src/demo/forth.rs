@@ -14,6 +14,7 @@ use kube::{Api, ResourceExt};
 use super::claims::run::{Evidence, claims};
 use super::claims::show;
 use super::cli::Shown;
+use super::failure::within;
 use super::follow::{Follower, actions, in_order};
 use super::objects::{Made, asked, made};
 use super::scene::{NAMESPACE, PLAN, SERVICE_ACCOUNT, SWITCH, Scene};
@@ -59,12 +60,13 @@ impl Scene {
         let shown = self
             .cli
             .start(screen, &format!("run {PLAN} -n {NAMESPACE} --wait"))?;
-        let name = self.name_of_run().await?;
+        let name = within("the execution", self.name_of_run()).await?;
         let follower = Follower::start(self.executions(), &name);
-        let (call, job) = self.wait_for_the_middle(screen, &follower).await?;
+        let middle = self.wait_for_the_middle(screen, &follower);
+        let (call, job) = within("the middle of the run", middle).await?;
         let killed = self.kill(screen, shown, &name, &call).await?;
-        self.nobody_looks(screen, &killed, &job).await?;
-        let restarted = self.go_on(screen, &name, &follower).await?;
+        within("the end of the Job", self.nobody_looks(screen, &killed, &job)).await?;
+        let restarted = within("the end of the run", self.go_on(screen, &name, &follower)).await?;
 
         let run = self.ended(name, killed, restarted).await?;
         screen.heading("What reached the services, by their own journals");
@@ -72,7 +74,10 @@ impl Scene {
         run.journals.show_repeated_keys(screen);
         screen.pause(3.5).await;
         screen.heading("Checked by records of the cluster, journals, and the API server's audit log");
-        let is_true = show(screen, &claims(&self.evidence(&run).await?));
+        let is_true = show(
+            screen,
+            &claims(&within("the audit log", self.evidence(&run)).await?),
+        );
         screen.pause(3.0).await;
         Ok((run, is_true))
     }
@@ -124,6 +129,7 @@ impl Scene {
         self.operator.kill9().await?;
         let at = Timestamp::now();
         screen.heading("kill -9, in the middle of a call");
+        screen.say("Ctrl-C has ended the watching, and the run went on. Now its operator is killed:");
         let killed = screen.ink(Ink::Red, format!("kill -9 {pid}"));
         screen.at(at, format!("{killed}: the operator is dead"));
 

@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::cli::Cli;
+use super::failure::within;
 use super::screen::{Ink, Screen};
 use super::services::{Journals, Service};
 use crate::audit::Audit;
@@ -86,7 +87,7 @@ impl Scene {
 
         screen.entry(
             "kinds",
-            "ours, and two of Clusternet's, which nobody acts on here",
+            "those of drplan, and two of Clusternet's without its controllers",
         );
 
         let authority = Authority::generate()?;
@@ -150,8 +151,12 @@ impl Scene {
             plan.cloned()
         };
         let plans: Api<DRPlan> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let plan = object_until(&plans, PLAN, "is Ready", ready).await?;
-        self.granted().await?;
+        let plan = within(
+            "a plan that is Ready",
+            object_until(&plans, PLAN, "is Ready", ready),
+        )
+        .await?;
+        within("the rights of the plan", self.granted()).await?;
         let status = plan.status.unwrap_or_default();
         screen.line(format!(
             "  {PLAN} is {}: {} stages, {} actions. Nothing runs yet.",

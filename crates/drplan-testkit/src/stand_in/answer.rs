@@ -13,8 +13,8 @@ pub struct Answer {
     pub(super) delay: Duration,
     pub(super) held: bool,
     pub(super) end: End,
-    /// With the body of an admission webhook that refuses what it is asked about, in these words.
-    pub(super) refusal: Option<String>,
+    /// With the body of an admission webhook that refuses what it is asked about, with this as its status.
+    pub(super) refusal: Option<Value>,
     pub(super) times: usize,
 }
 
@@ -60,8 +60,16 @@ impl Answer {
     /// An admission webhook's refusal of whatever it is asked about, in these words.
     pub fn refusal(words: &str) -> Self {
         Self {
-            refusal: Some(words.into()),
+            refusal: Some(json!({"code": 403, "message": words})),
             ..Self::ok().header("content-type", "application/json")
+        }
+    }
+
+    /// [`Self::refusal`] with this code and reason instead of 403 without any.
+    pub fn refusal_with(code: u16, reason: &str, words: &str) -> Self {
+        Self {
+            refusal: Some(json!({"code": code, "reason": reason, "message": words})),
+            ..Self::refusal(words)
         }
     }
 
@@ -102,14 +110,14 @@ impl Answer {
 
     /// What is sent as the body to whoever asked with this one.
     pub(super) fn body_for(&self, asked: &[u8]) -> Vec<u8> {
-        let Some(words) = &self.refusal else {
+        let Some(status) = &self.refusal else {
             return self.body.clone();
         };
         let review: Value = serde_json::from_slice(asked).unwrap_or_default();
         let response = json!({
             "uid": review["request"]["uid"],
             "allowed": false,
-            "status": {"code": 403, "message": words},
+            "status": status,
         });
         let review = json!({
             "apiVersion": "admission.k8s.io/v1",

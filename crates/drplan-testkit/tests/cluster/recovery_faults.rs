@@ -3,7 +3,9 @@
 //! `recovery_contact.rs` has an API server that hangs for some ten seconds or is killed, and one that is silent for
 //! longer than the partition timeout; `e2e_edits.rs` somebody who edits one object in a loop.
 
+mod codes;
 mod compaction;
+mod foreign;
 mod kinds;
 mod line;
 mod peers;

@@ -8,8 +8,8 @@ use drplan_testkit::{Answer, ControlPlane, OperatorProcess, TestNamespace};
 use serde_json::Value;
 
 use crate::fixtures::{
-    annotate, apply_plan, create, event, execution, execution_until, executions, job, ours, phases, plans,
-    post, released, text,
+    annotate, apply_plan, create, event, events, execution, execution_until, executions, job, ours, phases,
+    plans, post, released, text,
 };
 use crate::options;
 
@@ -46,6 +46,7 @@ async fn after_a_backup(
         let call = |name: &str| post(name, &t.stand_in.url(&format!("/{name}")));
         apply_plan(t, "shop", &[call("a"), job("work"), call("b"), call("c")]).await?;
         apply_plan(t, "later", &[call("d")]).await?;
+        apply_plan(t, "idle", &[call("e")]).await?;
         let operator = t
             .launch_operator(t.operator_launch()?.arg("--reconcile-interval=1s"))
             .await?;
@@ -59,6 +60,7 @@ async fn after_a_backup(
         create(t, &execution("later", "later")).await?;
         execution_until(t, "later", "Succeeded").await?;
         released(t, "later").await?;
+        annotate(&plans(t), "idle", "edited", Some("since")).await?;
         assert_eq!(calls(t), [1, 1, 1]);
         let backup = Backup {
             control_plane: &control_plane,
@@ -105,29 +107,88 @@ async fn a_run_goes_on_from_a_restored_etcd_and_repeats_what_came_after_the_back
     .await
 }
 
-/// It holds what it has seen for newer than what it finds. So it does nothing, and says why.
+/// Of an operator that lived through the restore: that it has noticed.
+fn set_back(line: &Value) -> Option<Value> {
+    let says = text(line, "/message").contains("older than what was seen before");
+    (says && line["level"] == "ERROR").then(|| line.clone())
+}
+
+/// It holds what it has seen for newer than what it finds, and cannot go on. But a new process would do again what the run
+/// has done since, so a person decides first.
 #[tokio::test]
-async fn an_operator_that_lived_through_the_restore_does_nothing_until_it_is_restarted() -> anyhow::Result<()>
-{
+async fn an_operator_that_lived_through_the_restore_ends_once_somebody_has_decided_about_the_runs()
+-> anyhow::Result<()> {
     after_a_backup("restored-under", async |t, operator, backup| {
         // An API server that starts forbids what it has not read the roles for yet.
         t.expect_refusals();
         backup.restore().await?;
-        let told = |line: &Value| {
-            let says = text(line, "/message").contains("older than what was seen before");
-            (says && line["level"] == "ERROR").then_some(())
-        };
-        operator.logged("that the API server has gone back", told).await?;
+        let told = operator.logged("that a run is set back", |line| {
+            let told = set_back(line)?;
+            text(&told, "/executions").contains("/run").then_some(())
+        });
+        told.await?;
+        event(t, "run", "SetBack").await?;
         // What it can only have learned since is no reason to touch the run.
         create(t, &execution("new", "later")).await?;
         execution_until(t, "new", "Succeeded").await?;
         assert_eq!(calls(t), [1, 1, 1]);
+        // Some versions have caught up with what was seen, so it may be this process that goes on, or the next.
+        annotate(&executions(t), "run", &ours("resume"), Some("true")).await?;
+        assert_eq!(operator.ended().await?, 1);
+        let told = events(t, "run").await?;
+        let count = told.iter().filter(|event| event.starts_with("SetBack:")).count();
+        assert_eq!(count, 1, "{told:?}");
         operator.restart().await?;
         execution_until(t, "run", "Succeeded").await?;
+        released(t, "run").await?;
         assert_eq!(calls(t), [1, 2, 2]);
         Ok(())
     })
     .await
+}
+
+/// Nobody need decide about runs that had ended. Both the process that leads and the one that stands by start over.
+#[tokio::test]
+async fn operators_that_lived_through_a_restore_end_by_themselves_where_nothing_would_be_done_again()
+-> anyhow::Result<()> {
+    let control_plane = ControlPlane::start(options().await?).await?;
+    let test = async |t: &TestNamespace| {
+        apply_plan(t, "shop", &[post("a", &t.stand_in.url("/a"))]).await?;
+        let launch = || {
+            anyhow::Ok(
+                t.operator_launch()?
+                    .arg("--reconcile-interval=1s")
+                    .arg("--leader-elect")
+                    .arg(format!("--leader-elect-resource-namespace={}", t.name)),
+            )
+        };
+        let one = t.launch_operator(launch()?).await?;
+        one.ready().await?;
+        let other = t.launch_operator(launch()?).await?;
+        other.ready().await?;
+        let run = async |name: &str| {
+            create(t, &execution(name, "shop")).await?;
+            execution_until(t, name, "Succeeded").await?;
+            released(t, name).await
+        };
+        run("before").await?;
+        let directory = control_plane.back_up().await?;
+        run("since").await?;
+        t.expect_refusals();
+        control_plane.restore(&directory).await?;
+        for operator in [&one, &other] {
+            assert_eq!(operator.ended().await?, 1);
+            operator.logged("why it ended", set_back).await?;
+        }
+        one.restart().await?;
+        other.restart().await?;
+        run("after").await?;
+        // Its name was forgotten with what was stored of it.
+        run("since").await?;
+        assert_eq!(t.stand_in.requests("/a").len(), 4);
+        Ok(())
+    };
+    control_plane.with_namespace("restored-ended", test).await
 }
 
 #[tokio::test]

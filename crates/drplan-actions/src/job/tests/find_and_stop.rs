@@ -82,6 +82,20 @@ async fn a_job_that_may_not_be_deleted_leaves_the_outcome_unknown() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_webhook_that_refuses_a_deletion_with_404_has_not_said_that_the_job_is_gone() {
+    let words = "admission webhook \"keep.example.com\" denied the request: keep it";
+    let rounds: [(&str, Answer); 60] = std::array::from_fn(|number| match number % 2 {
+        0 => ("GET jobs/migrate", ok(running("u1"))),
+        _ => ("DELETE jobs/migrate", status(404, "NotFound", words)),
+    });
+    let outcome = failure(
+        stop(&Script::new(rounds), Some("u1")).await,
+        FailureKind::OutcomeUnknown,
+    );
+    assert!(outcome.message.contains(words), "{}", outcome.message);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_time_to_live_is_set_on_that_very_job() {
     let script = Script::new([("PATCH jobs/migrate", ok(complete("u1")))]);
     let performer = Performer::new(

@@ -18,7 +18,7 @@ const BEGINNINGS: [&str; 7] = [
 ];
 
 /// Reason, type, object, what it says.
-const REASONS: [[&str; 4]; 30] = [
+const REASONS: [[&str; 4]; 32] = [
     ["ExecutionStarted", "Normal", "execution", "the run began"],
     [
         "ExecutionSucceeded",
@@ -139,8 +139,20 @@ const REASONS: [[&str; 4]; 30] = [
     [
         "StatusRefused",
         "Warning",
+        "execution, plan",
+        "the record cannot be written, so nothing new begins; of a plan, what is shown of it may be old",
+    ],
+    [
+        "ReleaseRefused",
+        "Warning",
         "execution",
-        "the record cannot be written, so nothing new begins",
+        "the run has ended, but that cannot be entered in its plan, which is held, or its finalizer cannot be taken off",
+    ],
+    [
+        "SetBack",
+        "Warning",
+        "execution",
+        "what is stored of it is older than what was seen, as after a restore; it waits to be resumed, cancelled or deleted",
     ],
     [
         "UnsupportedFormat",

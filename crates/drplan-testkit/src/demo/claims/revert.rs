@@ -126,7 +126,7 @@ fn seen_in_reverse(evidence: &Evidence) -> Claim {
         undo_of_later < undo_of_earlier
     });
     Claim::new(
-        format!("seen from outside it went in reverse, last first: {pairs} pairs compared"),
+        format!("seen from outside, of two actions in order the later one was undone first: {pairs} pairs"),
         wrong.is_empty() && pairs > 0 && seen.len() == expected,
         wrong,
     )
@@ -136,7 +136,7 @@ fn seen_in_reverse(evidence: &Evidence) -> Claim {
 fn recorded_in_reverse(evidence: &Evidence) -> Claim {
     let (pairs, wrong) = compare(evidence, &undone(evidence), is_before);
     Claim::new(
-        "no undo began before all that follows its action in the plan was undone",
+        "by the record, each undo began when all that follows its action was undone",
         wrong.is_empty() && pairs > 0,
         wrong,
     )
@@ -404,7 +404,7 @@ mod tests {
             };
             e.revert.stage_statuses[0].workflow_executions[0].action_statuses[0] = begun;
         };
-        check(early, "no undo began before");
+        check(early, "each undo began when");
         check(|e| e.left = e.made.clone(), "deleted once");
         check(|e| e.asked.push(deleted("job", 10)), "deleted once");
         check(|e| e.run.undone = None, "wholly undone");

@@ -175,7 +175,7 @@ fn another_process_went_on(evidence: &Evidence) -> Claim {
     let (before, after) = (&evidence.at_kill.epoch, &evidence.end.epoch);
     let holds = before.is_some() && after.is_some() && before != after;
     Claim::new(
-        "another process took the run over, and signed for it",
+        "another process took the run over, and the record names it",
         holds,
         (before, after),
     )

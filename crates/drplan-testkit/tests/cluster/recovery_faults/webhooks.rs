@@ -1,20 +1,20 @@
 //! Somebody else's admission webhook that refuses what a run writes, or that must be asked and is down.
 
-use drplan_testkit::{Answer, Authority, HttpStandIn, Seen, TestNamespace, eventually, free_port};
-use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+use drplan_testkit::{Answer, TestNamespace};
 use k8s_openapi::api::batch::v1::Job;
-use kube::Api;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
+use kube::api::ListParams;
+use serde_json::json;
 
-use super::{assert_not_told, assert_received, silence::begin_runs};
+use super::{
+    assert_not_told, assert_received,
+    foreign::{NAMED, OF_PLAN, WORDS, Webhook, Webhooks, ours, rule},
+    silence::begin_runs,
+};
 use crate::fixtures::{
     action_of, apply_plan, create, event, events, execution, execution_until, execution_where, job, phases,
     plans, post, released, text,
 };
 use crate::shared;
-
-const WORDS: &str = "no changes on Fridays";
 
 /// Each webhook is about the objects of one plan, which has its name. What the user sees of one that refuses and of one
 /// that is down and must be asked:
@@ -24,7 +24,8 @@ const WORDS: &str = "no changes on Fridays";
 /// - **The record of a run**: it stands still, Running, and begins nothing; the event `StatusRefused` has the words,
 ///   once.
 /// - **The plan**: what is created is Pending and its message has the words; a run that is under way ends, and its plan
-///   is held until the end can be entered there.
+///   is held until the end can be entered there. The events `ReleaseRefused` on the execution and `StatusRefused` on the
+///   plan have the words, once.
 ///
 /// Once the webhooks are gone, all go on by themselves.
 #[tokio::test]
@@ -40,13 +41,13 @@ async fn foreign_webhooks_that_refuse_or_are_down_are_named_and_waited_for() -> 
         for name in ["refused-plan", "down-plan"] {
             apply_plan(t, name, &[post("call", &t.stand_in.url(&format!("/{name}")))]).await?;
         }
-        begin_runs(t, &["refused-status", "down-status", "refused-end"]).await?;
-        let webhooks = Webhooks::install(t).await?;
+        begin_runs(t, &["refused-status", "down-status", "refused-end", "down-end"]).await?;
+        let webhooks = Webhooks::install(t, &webhooks(), "refused-plan").await?;
 
         for name in ["refused-job", "down-job", "refused-plan", "down-plan"] {
             create(t, &execution(name, name)).await?;
         }
-        for name in ["refused-status", "down-status", "refused-end"] {
+        for name in ["refused-status", "down-status", "refused-end", "down-end"] {
             t.stand_in.release(&format!("/{name}"));
         }
         jobs_are_refused(t).await?;
@@ -56,6 +57,23 @@ async fn foreign_webhooks_that_refuse_or_are_down_are_named_and_waited_for() -> 
         everything_goes_on(t).await
     };
     control_plane.with_namespace("faults-webhooks", test).await
+}
+
+fn webhooks() -> [Webhook; 8] {
+    let refusal = || Some(Answer::refusal(WORDS));
+    let jobs = rule("batch", "v1", &["jobs"], "CREATE");
+    let records = ours(&["drplanexecutions/status"]);
+    let plans_too = ours(&["drplans", "drplans/status"]);
+    [
+        Webhook::new("refused-job", refusal(), &jobs, OF_PLAN),
+        Webhook::new("down-job", None, &jobs, OF_PLAN),
+        Webhook::new("refused-status", refusal(), &records, NAMED),
+        Webhook::new("down-status", None, &records, NAMED),
+        Webhook::new("refused-plan", refusal(), &plans_too, NAMED),
+        Webhook::new("down-plan", None, &plans_too, NAMED),
+        Webhook::new("refused-end", refusal(), &plans_too, NAMED),
+        Webhook::new("down-end", None, &plans_too, NAMED),
+    ]
 }
 
 async fn jobs_are_refused(t: &TestNamespace) -> anyhow::Result<()> {
@@ -106,9 +124,24 @@ async fn records_are_refused(t: &TestNamespace) -> anyhow::Result<()> {
 }
 
 async fn plans_are_refused(t: &TestNamespace) -> anyhow::Result<()> {
-    execution_until(t, "refused-end", "Succeeded").await?;
-    let plan = plans(t).get("refused-end").await?;
-    assert_eq!(text(&plan.data, "/status/currentExecution/name"), "refused-end");
+    for (name, words) in [
+        ("refused-end", format!("denied the request: {WORDS}")),
+        (
+            "down-end",
+            "failed calling webhook \"down-end.faults.example.com\"".to_owned(),
+        ),
+    ] {
+        execution_until(t, name, "Succeeded").await?;
+        let told = event(t, name, "ReleaseRefused").await?;
+        let begins =
+            told.starts_with("the run has ended, but its plan is held until that can be entered there; ");
+        assert!(begins && told.contains(&words), "{told}");
+        let told = event(t, name, "StatusRefused").await?;
+        let begins = told.starts_with("the plan cannot be brought up to date; ");
+        assert!(begins && told.contains(&words), "{told}");
+        let plan = plans(t).get(name).await?;
+        assert_eq!(text(&plan.data, "/status/currentExecution/name"), name);
+    }
     create(t, &execution("another", "refused-end")).await?;
     for (name, words) in [
         ("refused-plan", format!("denied the request: {WORDS}")),
@@ -142,6 +175,7 @@ async fn everything_goes_on(t: &TestNamespace) -> anyhow::Result<()> {
         "down-plan",
         "another",
         "refused-end",
+        "down-end",
     ] {
         execution_until(t, name, "Succeeded").await?;
         released(t, name).await?;
@@ -154,6 +188,14 @@ async fn everything_goes_on(t: &TestNamespace) -> anyhow::Result<()> {
         let refusals = told.iter().filter(|event| event.starts_with("StatusRefused:"));
         assert_eq!(refusals.count(), 1, "{told:?}");
     }
+    // One of the run and one of its plan, which has its name.
+    for name in ["refused-end", "down-end"] {
+        let told = events(t, name).await?;
+        for reason in ["ReleaseRefused:", "StatusRefused:"] {
+            let refusals = told.iter().filter(|event| event.starts_with(reason));
+            assert_eq!(refusals.count(), 1, "{name}: {told:?}");
+        }
+    }
     for path in ["/refused-plan", "/down-plan", "/down-job-next"] {
         assert_received(t, path, 1);
     }
@@ -162,97 +204,4 @@ async fn everything_goes_on(t: &TestNamespace) -> anyhow::Result<()> {
     let jobs = t.api::<Job>().list(&ListParams::default()).await?.items;
     assert_eq!(jobs.len(), 1, "{jobs:?}");
     Ok(())
-}
-
-/// What somebody else registered for the test's namespace.
-struct Webhooks {
-    configurations: Api<ValidatingWebhookConfiguration>,
-    name: String,
-    _server: HttpStandIn,
-}
-
-impl Webhooks {
-    /// Registers one webhook for each plan, and waits until they are asked.
-    async fn install(t: &TestNamespace) -> anyhow::Result<Self> {
-        let authority = Authority::generate()?;
-        let server = HttpStandIn::start_secure(&authority.server(&[])?).await?;
-        server.script("/refuse", [Answer::refusal(WORDS)]);
-        let nobody = format!("https://127.0.0.1:{}/", free_port()?);
-        let webhook = |plan: &str, rule: Value, is_about: &str| {
-            let is_down = plan.starts_with("down-");
-            let url = if is_down {
-                nobody.clone()
-            } else {
-                server.url("/refuse")
-            };
-            json!({
-                "name": format!("{plan}.faults.example.com"),
-                "clientConfig": {"url": url, "caBundle": base64_of(&authority.certificate())},
-                "rules": [rule],
-                "matchConditions": [{"name": "plan", "expression": is_about.replace("PLAN", plan)}],
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": t.name}},
-                "failurePolicy": "Fail",
-                "sideEffects": "None",
-                "admissionReviewVersions": ["v1"],
-            })
-        };
-        let rule = |group: &str, version: &str, resources: &[&str], operation: &str| {
-            json!({
-                "apiGroups": [group], "apiVersions": [version], "resources": resources, "operations": [operation],
-            })
-        };
-        let jobs = rule("batch", "v1", &["jobs"], "CREATE");
-        let ours = |resources: &[&str]| rule("dr.bkbcs.tencent.com", "v1alpha1", resources, "UPDATE");
-        let records = ours(&["drplanexecutions/status"]);
-        let plans_too = ours(&["drplans", "drplans/status"]);
-        let of_plan = "object.metadata.?labels['dr.bkbcs.tencent.com/plan'].orValue('') == 'PLAN'";
-        let named = "object.metadata.name == 'PLAN'";
-        let name = format!("faults-{}", t.name);
-        let configuration = serde_json::from_value(json!({
-            "metadata": {"name": name},
-            "webhooks": [
-                webhook("refused-job", jobs.clone(), of_plan),
-                webhook("down-job", jobs, of_plan),
-                webhook("refused-status", records.clone(), named),
-                webhook("down-status", records, named),
-                webhook("refused-plan", plans_too.clone(), named),
-                webhook("down-plan", plans_too.clone(), named),
-                webhook("refused-end", plans_too, named),
-            ],
-        }))?;
-        let configurations: Api<ValidatingWebhookConfiguration> = Api::all(t.client.clone());
-        configurations
-            .create(&PostParams::default(), &configuration)
-            .await?;
-        let probe = Patch::Merge(json!({"metadata": {"annotations": {"probe": "1"}}}));
-        let dry = PatchParams {
-            dry_run: true,
-            ..PatchParams::default()
-        };
-        eventually("the webhooks to be asked", async || {
-            let answer = plans(t).patch("refused-plan", &dry, &probe).await;
-            let said = answer
-                .err()
-                .map_or_else(|| "it is admitted".into(), |error| error.to_string());
-            Ok(Seen::when(said.contains(WORDS).then_some(()), || said))
-        })
-        .await?;
-        Ok(Self {
-            configurations,
-            name,
-            _server: server,
-        })
-    }
-
-    async fn remove(self) -> anyhow::Result<()> {
-        self.configurations
-            .delete(&self.name, &DeleteParams::default())
-            .await?;
-        Ok(())
-    }
-}
-
-fn base64_of(text: &str) -> String {
-    use base64::Engine;
-    base64::prelude::BASE64_STANDARD.encode(text)
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use drplan_api::{
-    DRPlanExecutionStatus, Problem, labels,
+    DRPlanExecutionStatus, Problem, is_denial, labels,
     status::{ExecutionPhase, StepPhase},
 };
 use drplan_engine::{SnapshotError, action_indices, action_status};
@@ -234,8 +234,8 @@ async fn mark_unreadable(
     let beside =
         fields.map(|(field, value)| json!({"op": "add", "path": format!("/status/{field}"), "value": value}));
     let marked = match executions.patch_status(&record.meta, beside.to_vec()).await {
-        // What is no object has no fields to leave as they are.
-        Err(StoreError::Refused { .. }) => {
+        // What is no object has no fields to leave as they are. A webhook's denial does not say that it is none.
+        Err(StoreError::Refused { message, .. }) if !is_denial(&message) => {
             let whole = BTreeMap::from(fields);
             executions.put_status(&record.meta, &whole).await
         }

@@ -4,6 +4,7 @@
 //! longer than the partition timeout; `e2e_edits.rs` somebody who edits one object in a loop.
 
 mod codes;
+mod commands;
 mod compaction;
 mod foreign;
 mod kinds;

@@ -71,6 +71,41 @@ async fn the_code_of_a_foreign_webhook_says_nothing_about_the_object() -> anyhow
     control_plane.with_namespace("faults-codes", test).await
 }
 
+/// Nobody leads, and the log says why.
+#[tokio::test]
+async fn a_foreign_webhook_that_refuses_the_lease_is_named() -> anyhow::Result<()> {
+    const LEASE: &str = "drplan-operator";
+    let control_plane = shared().await?;
+    let test = async |t: &TestNamespace| {
+        for name in ["probe", "run"] {
+            apply_plan(t, name, &[post("call", &t.stand_in.url(&format!("/{name}")))]).await?;
+        }
+        let leases = rule("coordination.k8s.io", "v1", &["leases"], "CREATE");
+        let taken = Answer::refusal_with(409, "AlreadyExists", WORDS);
+        let webhooks = [
+            Webhook::new(LEASE, Some(taken), &leases, NAMED),
+            Webhook::new("probe", Some(Answer::refusal(WORDS)), &ours(&["drplans"]), NAMED),
+        ];
+        let webhooks = Webhooks::install(t, &webhooks, "probe").await?;
+        let launch = t
+            .operator_launch()?
+            .arg("--leader-elect")
+            .arg(format!("--leader-elect-resource-namespace={}", t.name));
+        let operator = t.launch_operator(launch).await?;
+        create(t, &execution("run", "run")).await?;
+        let told = |line: &Value| {
+            let says = text(line, "/message").starts_with("the lease cannot be taken or renewed");
+            (says && text(line, "/error").contains(&denial(LEASE))).then_some(())
+        };
+        operator.logged("why nobody leads", told).await?;
+        assert_eq!(t.stand_in.requests("/run").len(), 0);
+        webhooks.remove().await?;
+        execution_until(t, "run", "Succeeded").await?;
+        Ok(())
+    };
+    control_plane.with_namespace("faults-lease", test).await
+}
+
 fn webhooks() -> Vec<Webhook> {
     let refusal = |name: &str| {
         let (code, reason) = match name {

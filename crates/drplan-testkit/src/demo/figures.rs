@@ -75,10 +75,11 @@ impl Figures {
         row("of them sent again", &|column| column.repeats.to_string());
         row("objects", &|column| column.objects.clone());
         row("writes of the record", &|column| column.writes.to_string());
-        let name = screen.ink(Ink::Dim, format!("{:<24}", "kill -9 to going on"));
+        let name = screen.ink(Ink::Dim, format!("{:<24}", "going on"));
         screen.line(format!(
-            "  {name}  {:.2} s until a new operator began, then {:.2} s",
-            self.dead, self.went_on
+            "  {name}  {:.2} s after a new operator was started, {:.2} s after the kill",
+            self.went_on,
+            self.dead + self.went_on
         ));
     }
 }

@@ -70,6 +70,10 @@ impl Scene {
 
         let run = self.ended(name, killed, restarted).await?;
         screen.heading("What reached the services, by their own journals");
+        screen.say(&format!(
+            "In seconds since the run began; the operator was killed at {:.2} s.",
+            screen.since_start(run.killed.at)
+        ));
         run.journals.show(screen);
         run.journals.show_repeated_keys(screen);
         screen.pause(3.5).await;
@@ -129,7 +133,7 @@ impl Scene {
         self.operator.kill9().await?;
         let at = Timestamp::now();
         screen.heading("kill -9, in the middle of a call");
-        screen.say("Ctrl-C has ended the watching, and the run went on. Now its operator is killed:");
+        screen.say("The demo has pressed Ctrl-C, which ends the watching and not the run. Now it kills the operator:");
         let killed = screen.ink(Ink::Red, format!("kill -9 {pid}"));
         screen.at(at, format!("{killed}: the operator is dead"));
 
@@ -197,7 +201,7 @@ impl Scene {
     /// Starts the operator again while the CLI watches, until the end of the run. Returns when it was started.
     async fn go_on(&self, screen: &Screen, name: &str, follower: &Follower) -> anyhow::Result<Timestamp> {
         screen.heading("A new operator goes on");
-        screen.say("A new process is started. It knows nothing but what the cluster holds.");
+        screen.say("The demo starts a new process, as a Deployment would. It knows nothing but what the cluster holds. Whoever watches sees what was done before, and then what is new:");
         let shown = self.cli.start(screen, &format!("watch {name} -n {NAMESPACE}"))?;
         screen.pause(1.0).await;
         let restarted = Timestamp::now();

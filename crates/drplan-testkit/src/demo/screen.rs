@@ -142,12 +142,17 @@ impl Screen {
 
     /// One line of the run with the time that it speaks of, in seconds from the beginning of the run.
     pub(super) fn at(&self, then: Timestamp, text: impl Display) {
-        let zero = self.zero.get().copied().unwrap_or(then);
-        let seconds = seconds(zero, then).max(0.0);
+        let seconds = self.since_start(then);
         self.line(format!(
             "  {}  {text}",
             self.ink(Ink::Dim, format!("{seconds:>5.2} s"))
         ));
+    }
+
+    /// Seconds from the beginning of the run to this time; 0 before it.
+    pub(super) fn since_start(&self, then: Timestamp) -> f64 {
+        let zero = self.zero.get().copied().unwrap_or(then);
+        seconds(zero, then).max(0.0)
     }
 
     fn width(&self) -> usize {

@@ -112,7 +112,7 @@ impl Journals {
     fn show_call(&self, screen: &Screen, call: &Recorded) {
         let (ink, outcome) = match (call.outcome, call.is_repeat) {
             (Outcome::Answered, false) => (Ink::Green, "took effect"),
-            (Outcome::ClientGone, false) => (Ink::Red, "took effect, caller dead"),
+            (Outcome::ClientGone, false) => (Ink::Red, "took effect, never answered"),
             (Outcome::Answered, true) => (Ink::Magenta, "known key, no effect"),
             (Outcome::ClientGone, true) => (Ink::Red, "known key, caller dead"),
             (Outcome::Reset, _) => (Ink::Red, "reset"),

@@ -2,31 +2,25 @@
 
 use serde_json::json;
 
-use crate::{calls, given, simple, stages};
+use crate::{Given, calls, given, simple, stages};
+
+/// Which stages each stage waits for.
+fn after(plan: &Given) -> Vec<Vec<usize>> {
+    let stages = plan.snapshot().stages.into_iter();
+    stages.map(|stage| stage.after).collect()
+}
 
 #[test]
 fn stages_without_depends_on_wait_for_the_one_before() {
     let plan = given(stages(&[("a", &[]), ("b", &[]), ("c", &[])])).workflow("w", calls("http://x"));
-    let after: Vec<Vec<usize>> = plan
-        .snapshot()
-        .stages
-        .into_iter()
-        .map(|stage| stage.after)
-        .collect();
-    assert_eq!(after, [vec![], vec![0], vec![1]]);
+    assert_eq!(after(&plan), [vec![], vec![0], vec![1]]);
 }
 
 /// Covers FR-023b.
 #[test]
 fn with_depends_on_the_graph_rules_and_a_lone_stage_is_warned_of() {
     let plan = given(stages(&[("a", &[]), ("b", &["a", "a"]), ("c", &[])])).workflow("w", calls("http://x"));
-    let after: Vec<Vec<usize>> = plan
-        .snapshot()
-        .stages
-        .into_iter()
-        .map(|stage| stage.after)
-        .collect();
-    assert_eq!(after, [vec![], vec![0], vec![]]);
+    assert_eq!(after(&plan), [vec![], vec![0], vec![]]);
     plan.says(&[
         "warning: spec.stages[2]: stage `c` depends on nothing and so starts at once, beside the first stage",
     ]);
